@@ -1,0 +1,171 @@
+import { CR0, type CR4, EFER, FLAG, S, SEG, SEG_BYTES, SEG_FIELD, type SegIndex } from "./layout";
+
+/** The hidden part of a segment register, as values. */
+export interface Segment {
+  readonly selector: number;
+  readonly base: bigint;
+  readonly lo: number;
+  readonly hi: number;
+  readonly attr: number;
+  readonly unusable: boolean;
+}
+
+/**
+ * One vCPU's struct, read and written field by field. It holds no state of its own: `base` 0 is the
+ * running vCPU, any other address a parked one. Registers are unsigned 64-bit bigints.
+ */
+export class CpuState {
+  readonly view: DataView;
+
+  constructor(
+    memory: WebAssembly.Memory,
+    readonly base: number,
+  ) {
+    this.view = new DataView(memory.buffer);
+  }
+
+  u64(offset: number): bigint {
+    return this.view.getBigUint64(this.base + offset, true);
+  }
+  setU64(offset: number, value: bigint): void {
+    this.view.setBigUint64(this.base + offset, value, true);
+  }
+  u32(offset: number): number {
+    return this.view.getUint32(this.base + offset, true);
+  }
+  setU32(offset: number, value: number): void {
+    this.view.setUint32(this.base + offset, value, true);
+  }
+
+  gpr(index: number): bigint {
+    return this.u64(S.gpr + 8 * index);
+  }
+  setGpr(index: number, value: bigint): void {
+    this.setU64(S.gpr + 8 * index, value);
+  }
+
+  get rip(): bigint {
+    return this.u64(S.rip);
+  }
+  set rip(value: bigint) {
+    this.setU64(S.rip, value);
+  }
+  get cr0(): bigint {
+    return this.u64(S.cr0);
+  }
+  set cr0(value: bigint) {
+    this.setU64(S.cr0, value);
+  }
+  get cr2(): bigint {
+    return this.u64(S.cr2);
+  }
+  set cr2(value: bigint) {
+    this.setU64(S.cr2, value);
+  }
+  get cr3(): bigint {
+    return this.u64(S.cr3);
+  }
+  set cr3(value: bigint) {
+    this.setU64(S.cr3, value);
+  }
+  get cr4(): bigint {
+    return this.u64(S.cr4);
+  }
+  set cr4(value: bigint) {
+    this.setU64(S.cr4, value);
+  }
+  get efer(): bigint {
+    return this.u64(S.efer);
+  }
+  set efer(value: bigint) {
+    this.setU64(S.efer, value);
+  }
+
+  segment(index: SegIndex): Segment {
+    const at = S.seg + SEG_BYTES * index;
+    return {
+      selector: this.view.getUint16(this.base + at + SEG_FIELD.sel, true),
+      base: this.u64(at + SEG_FIELD.base),
+      lo: this.u32(at + SEG_FIELD.lo),
+      hi: this.u32(at + SEG_FIELD.hi),
+      attr: this.u32(at + SEG_FIELD.attr),
+      unusable: (this.view.getUint16(this.base + at + SEG_FIELD.flags, true) & 1) !== 0,
+    };
+  }
+  setSegment(index: SegIndex, segment: Segment): void {
+    const at = S.seg + SEG_BYTES * index;
+    this.view.setUint16(this.base + at + SEG_FIELD.sel, segment.selector, true);
+    this.setU64(at + SEG_FIELD.base, segment.base);
+    this.setU32(at + SEG_FIELD.lo, segment.lo);
+    this.setU32(at + SEG_FIELD.hi, segment.hi);
+    this.setU32(at + SEG_FIELD.attr, segment.attr);
+    this.view.setUint16(this.base + at + SEG_FIELD.flags, segment.unusable ? 1 : 0, true);
+  }
+
+  /** RFLAGS with the lazily kept arithmetic bits worked out (layout: `lfRes`, `lfCv`). */
+  get rflags(): bigint {
+    const res = BigInt.asIntN(64, this.u64(S.lfRes));
+    const cv = this.u64(S.lfCv);
+    const top = cv >> 63n;
+    const next = (cv >> 62n) & 1n;
+    let flags = this.u64(S.rflags) | 2n;
+    if (top) flags |= FLAG.CF;
+    if (top ^ next) flags |= FLAG.OF;
+    if (cv & 8n) flags |= FLAG.AF;
+    if (res === 0n) flags |= FLAG.ZF;
+    if (res < 0n || cv & 4n) flags |= FLAG.SF;
+    if (evenParity(Number(res & 0xffn)) && !(cv & 2n)) flags |= FLAG.PF;
+    return flags;
+  }
+
+  /** Any combination may be stored, also ones no result has (ZF with SF, ZF without PF). */
+  set rflags(value: bigint) {
+    const zero = (value & FLAG.ZF) !== 0n;
+    const sign = (value & FLAG.SF) !== 0n;
+    const parity = (value & FLAG.PF) !== 0n;
+    const carry = (value & FLAG.CF) !== 0n;
+    const overflow = (value & FLAG.OF) !== 0n;
+    // With ZF the result is 0 and bits 1 and 2 of cv say what 0 cannot; without it the sign and a
+    // nonzero low byte of the right parity say it all.
+    let res = 0n;
+    let cv = value & FLAG.AF ? 8n : 0n;
+    if (zero) cv |= (parity ? 0n : 2n) | (sign ? 4n : 0n);
+    else res = (sign ? 1n << 63n : 0n) | (parity ? 3n : 1n);
+    if (carry) cv |= 1n << 63n;
+    if (carry !== overflow) cv |= 1n << 62n;
+    this.setU64(S.lfRes, res);
+    this.setU64(S.lfCv, cv);
+    const arithmetic = FLAG.CF | FLAG.PF | FLAG.AF | FLAG.ZF | FLAG.SF | FLAG.OF;
+    this.setU64(S.rflags, (value & ~arithmetic) | 2n);
+  }
+
+  /** Current privilege level: SS.DPL, 0 in real mode, 3 in virtual-8086 mode (SDM 3A 5.5). */
+  get cpl(): number {
+    if (!(this.cr0 & CR0.PE)) return 0;
+    if (this.u64(S.rflags) & FLAG.VM) return 3;
+    return (this.u32(S.seg + SEG_BYTES * SEG.ss + SEG_FIELD.attr) >> 5) & 3;
+  }
+
+  get longMode(): boolean {
+    return (this.efer & EFER.LMA) !== 0n;
+  }
+  get paging(): boolean {
+    return (this.cr0 & CR0.PG) !== 0n;
+  }
+  /** 64-bit code: LMA and CS.L. */
+  get code64(): boolean {
+    const attr = this.u32(S.seg + SEG_BYTES * SEG.cs + SEG_FIELD.attr);
+    return this.longMode && ((attr >> 13) & 1) === 1;
+  }
+  /** True when SMEP/SMAP/… bit is set. */
+  hasCr4(bit: (typeof CR4)[keyof typeof CR4]): boolean {
+    return (this.cr4 & bit) !== 0n;
+  }
+}
+
+function evenParity(byte: number): boolean {
+  let folded = byte ^ (byte >> 4);
+  folded ^= folded >> 2;
+  folded ^= folded >> 1;
+  return (folded & 1) === 0;
+}
