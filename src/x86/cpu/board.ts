@@ -88,6 +88,11 @@ export interface Board {
   readMsr(index: number): bigint | undefined;
   /** False = #GP. */
   writeMsr(index: number, value: bigint): boolean;
+  /**
+   * Virtual time in nanoseconds, all vCPUs' retired instructions and skipped idle time together, exact
+   * at the instruction that asks. RDTSC, RDTSCP and RDMSR 10h give this plus `tscOffset`.
+   */
+  time(): bigint;
   /** CR8 / TPR. */
   taskPriority(value?: bigint): bigint;
   /** VMCALL/VMMCALL; `undefined` = #UD. */
