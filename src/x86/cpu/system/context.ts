@@ -1,0 +1,56 @@
+import type { Board, GuestFault } from "../board";
+import type { CpuState } from "../state";
+import type { CpuModel } from "./cpu-model";
+
+/** Size of one linear access in bytes. */
+export type AccessSize = 1 | 2 | 4 | 8;
+
+/**
+ * Guest memory by linear address, for one instruction or one event delivery at a time. Nothing is
+ * stored before `commit()`, so a sysop can do all its accesses and checks first.
+ */
+export interface LinearMemory {
+  /** First guest fault met since begin(); sticky: later accesses are skipped and read 0n. */
+  readonly fault: GuestFault | undefined;
+  begin(): void;
+  /** `access`: bits of `ACCESS` without `write`. Addresses are masked and canonical already. */
+  read(va: bigint, size: AccessSize, access: number): bigint;
+  write(va: bigint, size: AccessSize, value: bigint, access: number): void;
+  /** Performs the buffered stores, in order. Only without a fault. */
+  commit(): void;
+}
+
+/** All that the system half of a processor sees of the engine that runs it. */
+export interface SystemContext {
+  readonly state: CpuState;
+  readonly board: Board;
+  readonly mem: LinearMemory;
+  /** What the processor claims to be: CPUID, and which bits of CR4, EFER and MSRs are reserved. */
+  readonly model: CpuModel;
+  /** Address of the instruction being executed, and of the one after it. */
+  readonly rip: bigint;
+  readonly nextRip: bigint;
+  /** Drops the TLB; `keepGlobal` spares global translations (SDM 3A 4.10.4). */
+  flushTlb(keepGlobal: boolean): void;
+  flushTlbPage(va: bigint): void;
+  /** Works `modeKey` out again: control registers, EFER, segments, CPL or RFLAGS.AC/VM changed. */
+  stateChanged(): void;
+  /** Instructions this vCPU has retired, exact: the clock of RDTSC. */
+  readonly retired: number;
+}
+
+/**
+ * Outcome of a system instruction. `undefined`: done, continue at `nextRip`.
+ * `jumped`: `state.rip` holds the next instruction's address; `trapFlagAfter` says that a single-step
+ * trap after this instruction depends on TF as it is now, not as it was before (SYSCALL, SYSRET).
+ * Everything but `undefined`, `jumped`, `halt` and `pause` has committed nothing.
+ */
+export type SysResult =
+  | undefined
+  | { readonly kind: "jumped"; readonly trapFlagAfter?: boolean }
+  | { readonly kind: "fault"; readonly fault: GuestFault }
+  /** The board asked for a stop before it happens. */
+  | { readonly kind: "stop" }
+  | { readonly kind: "halt" }
+  | { readonly kind: "pause" }
+  | { readonly kind: "unimplemented"; readonly text: string };
