@@ -49,6 +49,8 @@ export interface GuestFault {
   readonly vector: number;
   readonly error?: number;
   readonly cr2?: bigint;
+  /** For #DB: the bits of DR6 it brings (B0…B3, BD, BS, BT). */
+  readonly dr6?: number;
 }
 
 export interface Board {

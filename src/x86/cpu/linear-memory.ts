@@ -4,8 +4,8 @@ import type { Bytes } from "./insn";
 /**
  * Guest memory by linear address, as an instruction run by TypeScript sees it. A transaction: reads and
  * writes are translated and checked as they are made, stores reach memory at `commit`, and after the
- * first fault nothing more happens (reads give 0). 32-bit linear addresses wrap outside 64-bit code.
- * Canonical checks are the caller's.
+ * first fault nothing more happens (reads give 0). Wrapping to 32 bits and canonical checks are the
+ * caller's: system structures have 64-bit addresses also in compatibility mode.
  */
 export interface LinearMemory {
   /** First guest fault since `begin`; sticky. */

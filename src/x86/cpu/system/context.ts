@@ -1,24 +1,7 @@
 import type { Board, GuestFault } from "../board";
+import type { LinearMemory } from "../linear-memory";
 import type { CpuState } from "../state";
 import type { CpuModel } from "./cpu-model";
-
-/** Size of one linear access in bytes. */
-export type AccessSize = 1 | 2 | 4 | 8;
-
-/**
- * Guest memory by linear address, for one instruction or one event delivery at a time. Nothing is
- * stored before `commit()`, so a sysop can do all its accesses and checks first.
- */
-export interface LinearMemory {
-  /** First guest fault met since begin(); sticky: later accesses are skipped and read 0n. */
-  readonly fault: GuestFault | undefined;
-  begin(): void;
-  /** `access`: bits of `ACCESS` without `write`. Addresses are masked and canonical already. */
-  read(va: bigint, size: AccessSize, access: number): bigint;
-  write(va: bigint, size: AccessSize, value: bigint, access: number): void;
-  /** Performs the buffered stores, in order. Only without a fault. */
-  commit(): void;
-}
 
 /** All that the system half of a processor sees of the engine that runs it. */
 export interface SystemContext {
