@@ -1,0 +1,54 @@
+import type {
+  Entry,
+  ExchangeOutcome,
+  FrameOf,
+  PassivePort,
+  Physical,
+  TablePort,
+} from "./table-port";
+
+/** Where the frames of a physical address space lie in the machine's WebAssembly memory. */
+export interface FrameMap<A extends Physical> {
+  /** Byte offset of the 4 KiB frame; -1 when there is no memory. */
+  offsetOf(frame: FrameOf<A>): number;
+}
+
+/** Tables read and written in place, as hardware does. The memory may not grow (its views would die). */
+export class FramePort<A extends Physical> implements TablePort<A> {
+  private readonly words: Uint32Array;
+
+  constructor(
+    memory: WebAssembly.Memory,
+    private readonly frames: FrameMap<A>,
+  ) {
+    this.words = new Uint32Array(memory.buffer);
+  }
+
+  load(at: A, bytes: 4 | 8, entry: Entry): boolean {
+    const word = this.wordOf(at);
+    if (word < 0) return false;
+    entry.lo = this.words[word] ?? 0;
+    entry.hi = bytes === 8 ? (this.words[word + 1] ?? 0) : 0;
+    return true;
+  }
+
+  exchange(at: A, bytes: 4 | 8, expected: Entry, desired: Entry): ExchangeOutcome {
+    const { words } = this;
+    const word = this.wordOf(at);
+    if (word < 0 || words[word] !== expected.lo) return "changed";
+    if (bytes === 8 && words[word + 1] !== expected.hi) return "changed";
+    words[word] = desired.lo;
+    if (bytes === 8) words[word + 1] = desired.hi;
+    return "done";
+  }
+
+  private wordOf(at: A): number {
+    const offset = this.frames.offsetOf(Math.floor(at / 4096) as FrameOf<A>);
+    return offset < 0 ? -1 : (offset + (at & 0xfff)) >>> 2;
+  }
+}
+
+/** The same memory for a debugger: it can be looked at, and nothing more. */
+export const passive = <A extends Physical>(port: TablePort<A>): PassivePort<A> => ({
+  load: (at, bytes, entry) => port.load(at, bytes, entry),
+});

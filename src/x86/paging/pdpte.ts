@@ -1,0 +1,35 @@
+import { pdpteReserved } from "./reserved";
+import type { Entry, Physical, TablePort } from "./table-port";
+import type { PdpteRegisters } from "./walk";
+
+/** The four PDPTE registers, all absent. */
+export const pdpteRegisters = (): PdpteRegisters => new Uint32Array(8);
+
+/** Address of the PDPTE table: bits 31:5 of CR3 (SDM 3A table 4-7). */
+export const pdpteTable = (cr3: bigint): number => Number(cr3 & 0xffffffe0n);
+
+/**
+ * Loads the PDPTEs as MOV to CR3 does (SDM 3A 4.4.1). Undefined, with `into` untouched, when a
+ * present one has a reserved bit set: the instruction then faults with #GP(0). A table where there
+ * is no memory reads as absent entries.
+ */
+export function loadPdptes<A extends Physical>(
+  port: TablePort<A>,
+  table: A,
+  physicalBits: number,
+  into: PdpteRegisters,
+): PdpteRegisters | undefined {
+  const mask = pdpteReserved(physicalBits);
+  const maskLo = Number(mask & 0xffffffffn);
+  const maskHi = Number(mask >> 32n);
+  const loaded = pdpteRegisters();
+  const entry: Entry = { lo: 0, hi: 0 };
+  for (let i = 0; i < 4; i++) {
+    if (!port.load((table + 8 * i) as A, 8, entry)) continue;
+    if (entry.lo & 1 && (entry.lo & maskLo) | (entry.hi & maskHi)) return undefined;
+    loaded[2 * i] = entry.lo;
+    loaded[2 * i + 1] = entry.hi;
+  }
+  into.set(loaded);
+  return into;
+}
