@@ -38,6 +38,11 @@ export class Engine {
   }
   /** Execution breakpoints by linear address; the one at the current rip is passed over once at the start of `run`. */
   setBreakpoints(_linear: ReadonlySet<bigint>): void {}
+  /**
+   * Called by a board method amid `run`: the run comes back, with why "budget", before the next
+   * instruction. The machine does so when a timer was armed inside the slice or an interrupt came up.
+   */
+  endSlice(): void {}
   /** TypeScript (DMA, debugger, loader) wrote RAM at this offset of the wasm memory: drop decoded code of it. */
   bytesWritten(_offset: number, _length: number): void {}
 }
@@ -56,6 +61,8 @@ export interface VcpuCore {
   readonly board: Board;
   /** Wherever the struct is now: at 0 while running, else parked. */
   get state(): CpuState;
+  /** Units used since power-on (as in `RunResult.retired`), exact also amid `run`, as board methods see it. */
+  readonly retired: number;
   flushTlb(keepGlobal: boolean): void;
   /** INVLPG: all fragments of a large page, all banks. */
   flushTlbPage(va: bigint): void;
