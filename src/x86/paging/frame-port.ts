@@ -42,6 +42,22 @@ export class FramePort<A extends Physical> implements TablePort<A> {
     return "done";
   }
 
+  /** Stores an aligned 8-byte entry; false when there is no memory. */
+  store64(at: A, lo: number, hi: number): boolean {
+    const word = this.wordOf(at);
+    if (word < 0) return false;
+    this.words[word] = lo;
+    this.words[word + 1] = hi;
+    return true;
+  }
+
+  /** The aligned 8 bytes as one value, for text borders; undefined when there is no memory. */
+  read64(at: A): bigint | undefined {
+    const word = this.wordOf(at);
+    if (word < 0) return undefined;
+    return (BigInt(this.words[word + 1] ?? 0) << 32n) | BigInt(this.words[word] ?? 0);
+  }
+
   private wordOf(at: A): number {
     const offset = this.frames.offsetOf(Math.floor(at / 4096) as FrameOf<A>);
     return offset < 0 ? -1 : (offset + (at & 0xfff)) >>> 2;

@@ -1,7 +1,7 @@
 import { entryIndex, type Format } from "./format";
 import { ACC, accessErrorBits, PFEC, permissionFault } from "./permission";
 import { type ReservedMasks, reservedAt } from "./reserved";
-import type { Entry, FrameOf, Physical, TablePort } from "./table-port";
+import type { FrameOf, Physical, TablePort } from "./table-port";
 import { type FaultReason, IN_REGISTER, type WalkResult } from "./walk-result";
 
 /** Everything but the tables that decides the outcome of a walk. Made by `walkRules`. */

@@ -1,0 +1,82 @@
+import { type Hva, hva, PAGE_SIZE, type Pfn, type Trace } from "../x86";
+import type { Mapping } from "./mapping";
+import type { HvaRange } from "./notifiers";
+import type { HostProcess, Refused } from "./process";
+
+/** What the host may do to a page of the process behind the guest's back. */
+export type HostAction = "swap-out" | "migrate" | "merge" | "collapse" | "split";
+
+export type HostActionOutcome = { readonly kind: "done" } | Refused;
+
+const refused = (reason: string): Refused => ({ kind: "refused", reason });
+const at = (address: Hva): string => `hva 0x${address.toString(16)}`;
+
+/** Actions whose mechanism (KSM, THP) is not there yet. */
+const UNBUILT: Readonly<Partial<Record<HostAction, string>>> = {
+  merge: "same-page merging",
+  collapse: "collapsing into a huge page",
+  split: "splitting a huge page",
+};
+
+/** Carries out one action on the page at `address`: notifier start, the change, notifier end. */
+export function performHostAction(
+  process: HostProcess,
+  trace: Trace,
+  action: HostAction,
+  address: Hva,
+): HostActionOutcome {
+  const unbuilt = UNBUILT[action];
+  if (unbuilt)
+    return refused(
+      `${at(address)}: ${unbuilt} is not available in this version; use swap-out or migrate`,
+    );
+  const mapping = process.mappingAt(address);
+  if (!mapping) return refused(`${at(address)} is not mapped: choose an address inside a memslot`);
+  const index = mapping.indexOf(address);
+  const frame = mapping.frame(index);
+  if (frame === undefined)
+    return refused(
+      `${at(address)} is not resident, so there is nothing to ${action}: touch the page first`,
+    );
+  return action === "swap-out"
+    ? swapOut(process, trace, mapping, index, frame)
+    : migrate(process, trace, mapping, index, frame);
+}
+
+function swapOut(
+  process: HostProcess,
+  trace: Trace,
+  mapping: Mapping,
+  index: number,
+  frame: Pfn,
+): HostActionOutcome {
+  const range = pageRange(mapping, index);
+  process.notifiers.around(range, () => {
+    process.evict(mapping, index);
+    trace.emit("host_swap_out", { hva: range.start, pfn: frame });
+  });
+  return { kind: "done" };
+}
+
+function migrate(
+  process: HostProcess,
+  trace: Trace,
+  mapping: Mapping,
+  index: number,
+  old: Pfn,
+): HostActionOutcome {
+  const range = pageRange(mapping, index);
+  const frame = process.memory.allocateSpare("guest");
+  if (frame === undefined)
+    return refused(`no free host frame to move ${at(range.start)} to: swap another page out first`);
+  process.notifiers.around(range, () => {
+    process.replace(mapping, index, frame);
+    trace.emit("host_migrate", { hva: range.start, old, pfn: frame });
+  });
+  return { kind: "done" };
+}
+
+function pageRange(mapping: Mapping, index: number): HvaRange {
+  const start = mapping.addressOf(index);
+  return { start, end: hva(start + PAGE_SIZE) };
+}
