@@ -1,4 +1,4 @@
-import { type FrameMap, FramePort, type Hpa, type Pfn, pfn } from "../x86";
+import { type ByteMemory, type FrameMap, FramePort, type Hpa, type Pfn, pfn } from "../x86";
 import { FrameZone, type ZoneState } from "./frame-zone";
 
 /**
@@ -29,8 +29,7 @@ export const hostMemoryBytes = (pages: ZonePages): number =>
 
 /**
  * Host physical memory: three zones of frames, one after the other inside the machine's WebAssembly
- * memory from `base` on. A frame is all zero when it is allocated. The memory may not grow: views of
- * it are kept.
+ * memory from `base` on. A frame is all zero when it is allocated.
  */
 export class HostMemory implements FrameMap<Hpa> {
   /** All of the WebAssembly memory: word `offsetOf(pfn) / 4` is the first of a frame. */
@@ -41,7 +40,7 @@ export class HostMemory implements FrameMap<Hpa> {
   readonly zones: Readonly<Record<ZoneName, FrameZone>>;
   private readonly list: readonly FrameZone[];
 
-  constructor(memory: WebAssembly.Memory, base: number, pages: ZonePages) {
+  constructor(memory: ByteMemory, base: number, pages: ZonePages) {
     this.words = new Uint32Array(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
     this.tables = new FramePort(memory, this);

@@ -7,18 +7,23 @@ import type {
   TablePort,
 } from "./table-port";
 
+/** The machine's one WebAssembly memory. It may not grow: views of it are kept. */
+export interface ByteMemory {
+  readonly buffer: ArrayBufferLike;
+}
+
 /** Where the frames of a physical address space lie in the machine's WebAssembly memory. */
 export interface FrameMap<A extends Physical> {
   /** Byte offset of the 4 KiB frame; -1 when there is no memory. */
   offsetOf(frame: FrameOf<A>): number;
 }
 
-/** Tables read and written in place, as hardware does. The memory may not grow (its views would die). */
+/** Tables read and written in place, as hardware does. */
 export class FramePort<A extends Physical> implements TablePort<A> {
   private readonly words: Uint32Array;
 
   constructor(
-    memory: WebAssembly.Memory,
+    memory: ByteMemory,
     private readonly frames: FrameMap<A>,
   ) {
     this.words = new Uint32Array(memory.buffer);

@@ -1,5 +1,5 @@
 import { ACCESS, ALLOW, type Refill } from "../cpu/board";
-import { type FrameMap, FramePort } from "./frame-port";
+import { type ByteMemory, type FrameMap, FramePort } from "./frame-port";
 import { permissionFault, walkAccess } from "./permission";
 import type { Physical } from "./table-port";
 import { type WalkRoot, type WalkRules, walk } from "./walk";
@@ -25,7 +25,7 @@ export class HardwareWalker<A extends Physical> {
   };
 
   constructor(
-    memory: WebAssembly.Memory,
+    memory: ByteMemory,
     private readonly frames: FrameMap<A>,
     public rules: WalkRules,
     public root: WalkRoot<A>,
