@@ -1,6 +1,13 @@
 import type { PortDevice } from "./device";
 
-const KEY = { signature: 0x00, id: 0x01, ramBytes: 0x03, cpus: 0x05, maxCpus: 0x0f, directory: 0x19 };
+const KEY = {
+  signature: 0x00,
+  id: 0x01,
+  ramBytes: 0x03,
+  cpus: 0x05,
+  maxCpus: 0x0f,
+  directory: 0x19,
+};
 
 /** `value` in `bytes` bytes, little-endian. */
 function littleEndian(value: number, bytes: number): Uint8Array {

@@ -82,9 +82,7 @@ export class Pit implements PortDevice {
     const refresh = Math.floor(this.now() / REFRESH_NS) & 1;
     const channel = this.channel(2);
     const out = outAt(channel, this.clock);
-    return (
-      (channel.gate ? 1 : 0) | (this.speaker ? 2 : 0) | (refresh << 4) | (out ? 1 << 5 : 0)
-    );
+    return (channel.gate ? 1 : 0) | (this.speaker ? 2 : 0) | (refresh << 4) | (out ? 1 << 5 : 0);
   }
 
   private control(value: number): void {
@@ -123,7 +121,7 @@ export class Pit implements PortDevice {
       return;
     }
     const count = channel.access === 2 ? value << 8 : value << (channel.access === 3 ? 8 : 0);
-    channel.reload = (count | (channel.lowWritten ?? 0)) || 0x10000;
+    channel.reload = count | (channel.lowWritten ?? 0) || 0x10000;
     channel.lowWritten = undefined;
     // Modes 1 and 5 wait for their gate to rise.
     const triggered = channel.mode === 1 || channel.mode === 5;

@@ -91,13 +91,13 @@ export class Rtc implements PortDevice {
     const days = Math.floor(seconds / SECONDS_PER_DAY);
     const { year, month, day } = civilDate(days);
     const fields: Readonly<Record<number, number>> = {
-      0x00: seconds % 60,
-      0x02: Math.floor(seconds / 60) % 60,
-      0x04: Math.floor(seconds / 3600) % 24,
-      0x06: ((days + 4) % 7) + 1,
-      0x07: day,
-      0x08: month,
-      0x09: year % 100,
+      0: seconds % 60,
+      2: Math.floor(seconds / 60) % 60,
+      4: Math.floor(seconds / 3600) % 24,
+      6: ((days + 4) % 7) + 1,
+      7: day,
+      8: month,
+      9: year % 100,
       [REGISTER.century]: Math.floor(year / 100),
     };
     return fields[index];

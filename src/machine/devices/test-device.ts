@@ -43,7 +43,8 @@ export class TestDevice implements PortDevice, MmioDevice {
     else if (port < DROP_PAGE) {
       const bytes = new DataView(new ArrayBuffer(8));
       bytes.setUint32(0, this.latch, true);
-      for (let i = 0; i < size; i++) bytes.setUint8(port - LATCH + i, (value / 2 ** (8 * i)) & 0xff);
+      for (let i = 0; i < size; i++)
+        bytes.setUint8(port - LATCH + i, (value / 2 ** (8 * i)) & 0xff);
       this.latch = bytes.getUint32(0, true);
     }
   }
