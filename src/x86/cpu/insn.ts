@@ -40,7 +40,9 @@ export type InsnKind =
   /** Undefined opcode: #UD. */
   | "undefined"
   /** Defined by the architecture, absent here: stops the debugger, then #UD. */
-  | "unimplemented";
+  | "unimplemented"
+  /** Longer than 15 bytes: #GP(0). */
+  | "too-long";
 
 /** One decoded instruction. Immutable. */
 export interface Insn {

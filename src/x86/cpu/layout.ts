@@ -76,6 +76,20 @@ export const S = {
   shadow: 0x0d8,
   /** u32: 0 running, 1 halted, 2 waiting for SIPI, 3 shut down (triple fault). */
   activity: 0x0dc,
+  /** u32: what a jump-cache entry of the present vCPU, mode and translations carries. */
+  jumpKey: 0x0e0,
+  /** u32: byte offset from `tlb` of the bank to use (`TLB_NONE` makes every access miss). */
+  tlbBank: 0x0e4,
+  /** u64 masks of linear addresses and of the stack pointer in the present mode. */
+  addressMask: 0x0e8,
+  stackMask: 0x0f0,
+  /** u64 offset and u32 struct address of the segment whose quick limit check failed. */
+  segmentOffset: 0x0f8,
+  segmentAt: 0x100,
+  /** u32: nonzero in 64-bit code. */
+  code64: 0x104,
+  /** u64: RFLAGS bits POPF may change now; 0 when PUSHF and POPF are #GP (virtual-8086, IOPL < 3). */
+  popfMask: 0x108,
   seg: 0x140,
   gdtrBase: 0x200,
   gdtrLimit: 0x208,
@@ -139,14 +153,22 @@ export const TLB_ENTRIES = 1024;
 /** One entry: the three tags (i64), the i32 `delta`, and u32 `info`. */
 export const TLB_FIELD = { read: 0, write: 8, exec: 16, delta: 24, info: 28 } as const;
 export const TLB_BYTES = 32;
-/** What is saved and restored per vCPU: the struct and its TLB. */
-export const VCPU_BYTES = S.tlb + TLB_BANKS * TLB_ENTRIES * TLB_BYTES;
+/**
+ * Translations for instruction fetch, apart so that data never evicts the page that is running.
+ * Same entry format, `exec` tag only; bit 0 of the tag is set in entries of the user bank.
+ */
+export const ITLB = S.tlb + TLB_BANKS * TLB_ENTRIES * TLB_BYTES;
+export const ITLB_ENTRIES = 128;
+/** What is saved and restored per vCPU: the struct and its TLBs. */
+export const VCPU_BYTES = ITLB + ITLB_ENTRIES * TLB_BYTES;
 
 /** rip + modeKey → record address; 16 bytes each. Not state: a cache of the decoder's work. */
 export const JUMP_CACHE = 0x1a000;
 export const JUMP_CACHE_ENTRIES = 4096;
+/** A bank of entries that never match, as an offset from `tlb`: every access asks TypeScript. */
+export const TLB_NONE = 0x30000 - S.tlb;
 /** First byte after the processor's fixed part. */
-export const CPU_FIXED_BYTES = 0x30000;
+export const CPU_FIXED_BYTES = 0x40000;
 
 /** Bits of RFLAGS. */
 export const FLAG = {
