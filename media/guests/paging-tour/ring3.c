@@ -20,6 +20,7 @@ void ring3(void) {
     map(kernel_root, USER_CODE + offset, (u64)user_loaded_at + offset, USER);
   map(kernel_root, USER_STACK, (u64)new_frame(), WRITABLE | USER | NO_EXECUTE);
 
-  u64 left_behind = run_user((u64)user_main, USER_STACK + PAGE_SIZE);
+  // The topmost word stays zero: the return address of a program that has nowhere to return to.
+  u64 left_behind = run_user((u64)user_main, USER_STACK + PAGE_SIZE - sizeof(u64));
   say("back in ring 0, with %u", left_behind);
 }

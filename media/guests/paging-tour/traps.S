@@ -54,6 +54,7 @@ trap_entries:                  // 16 bytes each: vector v enters at trap_entries
   .endr
   .size trap_entries, . - trap_entries
 
+  .balign 16
   .globl system_call_entry
   .type system_call_entry, @function
 system_call_entry:
@@ -122,7 +123,7 @@ attempt_write_failed:
   .size attempt_write, . - attempt_write
 
 // u64 run_user(u64 entry, u64 stack): goes to ring 3 by "returning" from an interrupt that never
-// was. Comes back when the user program leaves, with the value it left behind.
+// was. Comes back through leave_user().
   .globl run_user
   .type run_user, @function
 run_user:
@@ -157,14 +158,17 @@ leave_user:
   mov kernel_stack_to_resume, %rsp
   .cfi_def_cfa rsp, 56
   .cfi_offset rbp, -16
-  pop %r15
-  pop %r14
-  pop %r13
-  pop %r12
-  pop %rbx
-  .cfi_def_cfa_offset 16
-  pop %rbp
-  .cfi_def_cfa_offset 8
+  .cfi_offset rbx, -24
+  .cfi_offset r12, -32
+  .cfi_offset r13, -40
+  .cfi_offset r14, -48
+  .cfi_offset r15, -56
+  restore r15
+  restore r14
+  restore r13
+  restore r12
+  restore rbx
+  restore rbp
   ret
   .cfi_endproc
   .size leave_user, . - leave_user

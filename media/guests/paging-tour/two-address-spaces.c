@@ -42,7 +42,9 @@ void two_address_spaces(void) {
 
   // Loading CR3 forgets all translations at once. The store below makes a shadow page unsync; the
   // load, of the same value, makes the hypervisor compare and repair it. No invlpg is needed.
-  *entry_of(first, SHARED, 1) = (u64)frame_holding(0x5c) | DATA | PRESENT;
+  entry *leaf = entry_of(first, SHARED, 1);
+  u64 *other_frame = frame_holding(0x5c);
+  *leaf = (u64)other_frame | DATA | PRESENT;
   write_control(cr3, first);
   say("after a remap and a reload of CR3: shared %x", *shared_page);
 }
