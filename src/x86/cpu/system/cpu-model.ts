@@ -1,3 +1,5 @@
+import { CR4 } from "../layout";
+
 /** Who the processor says it is; decides SYSCALL, SYSRET and SYSENTER details (APM 3, SDM 2B). */
 export type Vendor = "intel" | "amd";
 
@@ -11,6 +13,8 @@ export const FEATURES = [
   "pse",
   "tsc",
   "msr",
+  "mce",
+  "mca",
   "pae",
   "cx8",
   "apic",
@@ -62,4 +66,31 @@ export interface CpuModel {
   /** Local APIC id, and how many processors share the package (CPUID leaves 1, 4, 0xb). */
   readonly apicId: number;
   readonly vcpus: number;
+}
+
+/** CR4 bits and the feature that makes each writable (SDM 3A 2.5). */
+const CR4_FEATURES: readonly (readonly [bit: bigint, feature: Feature])[] = [
+  [CR4.TSD, "tsc"],
+  [CR4.DE, "de"],
+  [CR4.PSE, "pse"],
+  [CR4.PAE, "pae"],
+  [CR4.MCE, "mce"],
+  [CR4.PGE, "pge"],
+  [CR4.OSFXSR, "fxsr"],
+  [CR4.OSXMMEXCPT, "sse"],
+  [CR4.UMIP, "umip"],
+  [CR4.LA57, "la57"],
+  [CR4.FSGSBASE, "fsgsbase"],
+  [CR4.PCIDE, "pcid"],
+  [CR4.SMEP, "smep"],
+  [CR4.SMAP, "smap"],
+  [CR4.PKE, "pku"],
+];
+
+/** Bits of CR4 that may be 1 on this processor; PCE may on all. The others are reserved. */
+export function allowedCr4(model: CpuModel): bigint {
+  return CR4_FEATURES.reduce(
+    (bits, [bit, feature]) => (model.features.has(feature) ? bits | bit : bits),
+    CR4.PCE,
+  );
 }

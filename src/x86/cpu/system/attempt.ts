@@ -1,0 +1,85 @@
+import { ACCESS, type GuestFault } from "../board";
+import type { Bytes } from "../insn";
+import { CR4 } from "../layout";
+import type { CpuState } from "../state";
+import type { SysResult, SystemContext } from "./context";
+import { VECTOR } from "./vectors";
+
+/** Is `va` canonical for `bits` implemented linear-address bits (SDM 1 3.3.7.1)? */
+export function isCanonicalFor(va: bigint, bits: 48 | 57): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(bits, va)) === va;
+}
+
+/** Canonical with the paging in force: 57 bits under CR4.LA57, else 48. */
+export const isCanonical = (state: CpuState, va: bigint): boolean =>
+  isCanonicalFor(va, state.cr4 & CR4.LA57 ? 57 : 48);
+
+/**
+ * The accesses and checks of one instruction or event, in the manual's order. The first failure wins
+ * and silences everything after it: later accesses read 0, later checks are ignored. So a sequence is
+ * written straight down, `fault` is looked at once, and nothing has been committed when it is set.
+ */
+export class Attempt {
+  private failed: GuestFault | undefined;
+
+  constructor(readonly ctx: SystemContext) {
+    ctx.mem.begin();
+  }
+
+  get state(): CpuState {
+    return this.ctx.state;
+  }
+
+  get fault(): GuestFault | undefined {
+    return this.failed ?? this.ctx.mem.fault;
+  }
+
+  /** Raises `vector` unless `holds`. Returns whether the attempt is still alive. */
+  require(holds: boolean, vector: number, error?: number): boolean {
+    if (this.fault) return false;
+    if (!holds) this.failed = error === undefined ? { vector } : { vector, error };
+    return holds;
+  }
+
+  fail(fault: GuestFault): void {
+    if (!this.fault) this.failed = fault;
+  }
+
+  /** A checked linear address: masked to 32 bits outside long mode, canonical in it. */
+  read(va: bigint, size: Bytes, access: number): bigint {
+    return this.failed ? 0n : this.ctx.mem.read(this.wrap(va), size, access);
+  }
+
+  write(va: bigint, size: Bytes, value: bigint, access: number): void {
+    if (!this.failed) this.ctx.mem.write(this.wrap(va), size, value, access);
+  }
+
+  /** An implicit supervisor access: descriptor tables and TSS (SDM 3A 4.6.1). */
+  readSystem(va: bigint, size: Bytes, ext = 0): bigint {
+    this.require(this.reachable(va, size), VECTOR.GP, ext);
+    return this.read(va, size, ACCESS.implicit);
+  }
+
+  writeSystem(va: bigint, size: Bytes, value: bigint, ext = 0): void {
+    this.require(this.reachable(va, size), VECTOR.GP, ext);
+    this.write(va, size, value, ACCESS.implicit);
+  }
+
+  /** Commits the stores and runs `commit`, or reports the fault. */
+  finish(commit: () => SysResult): SysResult {
+    const fault = this.fault;
+    if (fault) return { kind: "fault", fault };
+    this.ctx.mem.commit();
+    return commit();
+  }
+
+  private reachable(va: bigint, size: number): boolean {
+    const { state } = this;
+    if (!state.longMode) return true;
+    return isCanonical(state, va) && isCanonical(state, BigInt.asUintN(64, va + BigInt(size - 1)));
+  }
+
+  private wrap(va: bigint): bigint {
+    return BigInt.asUintN(this.state.longMode ? 64 : 32, va);
+  }
+}

@@ -1,0 +1,85 @@
+import type { GuestFault } from "../board";
+import { CR0, S } from "../layout";
+import { Attempt } from "./attempt";
+import type { SystemContext } from "./context";
+import { deliverLegacy } from "./deliver-legacy";
+import { deliverLong } from "./deliver-long";
+import { deliverReal } from "./deliver-real";
+import type { DeliveryEvent } from "./event";
+import { debugRegistersAfter, escalate } from "./exceptions";
+import { VECTOR } from "./vectors";
+
+export type DeliverResult =
+  | undefined
+  /** Triple fault; `activity` says so (SDM 3A 6.15, #DF). */
+  | { readonly kind: "shutdown" }
+  /** `announce` asked to stop before a fault that the delivery itself met; nothing committed. */
+  | { readonly kind: "stop" }
+  | { readonly kind: "unimplemented"; readonly text: string };
+
+/** `activity` values (layout.ts). */
+const RUNNING = 0;
+const SHUT_DOWN = 3;
+
+/**
+ * Delivers an event. Faults met on the way are delivered instead of it, or become #DF, or end in
+ * shutdown (SDM 3A table 6-5). Each such fault is shown to `announce` first, as it is on silicon a
+ * fault of its own; true stops.
+ */
+export function deliver(
+  ctx: SystemContext,
+  event: DeliveryEvent,
+  announce?: (fault: GuestFault) => boolean,
+): DeliverResult {
+  let current = event;
+  for (;;) {
+    const outcome = deliverOnce(ctx, current);
+    if (outcome?.kind !== "fault") return outcome;
+    const isException = current.kind === "fault" || current.kind === "trap";
+    const next = escalate(isException ? current.vector : undefined, outcome.fault);
+    if (next === "shutdown") {
+      ctx.state.setU32(S.activity, SHUT_DOWN);
+      return { kind: "shutdown" };
+    }
+    if (announce?.(next)) return { kind: "stop" };
+    const returnRip = current.kind === "software" ? ctx.rip : current.returnRip;
+    current = { ...next, kind: "fault", returnRip };
+  }
+}
+
+/**
+ * One try: the event is delivered whole, or the fault that prevented it is returned and nothing has
+ * changed but CR2 and the debug registers, which the processor sets when it recognises the event.
+ */
+export function deliverOnce(
+  ctx: SystemContext,
+  event: DeliveryEvent,
+):
+  | undefined
+  | { readonly kind: "fault"; readonly fault: GuestFault }
+  | { readonly kind: "unimplemented"; readonly text: string } {
+  recordCause(ctx, event);
+  const attempt = new Attempt(ctx);
+  const { state } = ctx;
+  const route = !(state.cr0 & CR0.PE) ? deliverReal : state.longMode ? deliverLong : deliverLegacy;
+  const entry = route(attempt, event);
+  const fault = attempt.fault;
+  if (fault) return { kind: "fault", fault };
+  if ("unimplemented" in entry) return { kind: "unimplemented", text: entry.unimplemented };
+  ctx.mem.commit();
+  entry.commit();
+  state.setU32(S.shadow, 0);
+  state.setU32(S.activity, RUNNING);
+  if (event.kind === "nmi") state.setU32(S.nmiBlocked, 1);
+  ctx.stateChanged();
+  return undefined;
+}
+
+function recordCause({ state }: SystemContext, event: DeliveryEvent): void {
+  if (event.cr2 !== undefined) state.cr2 = event.cr2;
+  if (event.vector !== VECTOR.DB || event.dr6 === undefined) return;
+  const at = (n: number): number => S.dr + 8 * n;
+  const after = debugRegistersAfter(state.u64(at(6)), state.u64(at(7)), event.dr6);
+  state.setU64(at(6), after.dr6);
+  state.setU64(at(7), after.dr7);
+}

@@ -1,0 +1,22 @@
+import { FLAG } from "../layout";
+import type { CpuState } from "../state";
+import type { DeliveryEvent } from "./event";
+import { VECTOR } from "./vectors";
+
+/** A way into a handler: what is left to do once the stores are committed, or why it cannot be done. */
+export type Entry = { commit(): void } | { readonly unimplemented: string };
+
+/** Not restartable, so there is nothing to resume at. */
+const ABORTS: readonly number[] = [VECTOR.DF, VECTOR.MC];
+
+/** RFLAGS as an event pushes them: RF says "do not break here again" (SDM 3B 17.3.1.1). */
+export function pushedFlags(state: CpuState, event: DeliveryEvent): bigint {
+  const isFault = event.kind === "fault" && !ABORTS.includes(event.vector);
+  return (event.resume ?? isFault) ? state.rflags | FLAG.RF : state.rflags;
+}
+
+/** Flags a handler starts with: an interrupt gate masks interrupts, a trap gate does not (SDM 3A 6.12.1.2). */
+export function handlerFlags(flags: bigint, masks: boolean): bigint {
+  const cleared = FLAG.TF | FLAG.NT | FLAG.RF | FLAG.VM | (masks ? FLAG.IF : 0n);
+  return flags & ~cleared;
+}
