@@ -1,0 +1,255 @@
+// A page object over the VS Code workbench: each wait is on what a person can see, and all
+// selectors are here.
+import { expectSoon } from "./wait.mjs";
+
+const EDITOR = ".editor-instance";
+
+export class Workbench {
+  constructor(page) {
+    this.page = page;
+  }
+
+  /** Opens the workbench and waits until the extension host has started. */
+  static async open(page, url) {
+    await page.goto(url, { waitUntil: "domcontentloaded" });
+    await page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
+    await page.locator(".statusbar .statusbar-item").first().waitFor({ timeout: 60_000 });
+    // The driver exists because of --enable-smoke-test-driver.
+    await page.waitForFunction(() => typeof globalThis.driver === "object", undefined, {
+      timeout: 60_000,
+    });
+    await page.evaluate(() => globalThis.driver.whenWorkbenchRestored());
+    return new Workbench(page);
+  }
+
+  // Commands and quick input
+
+  get quickInput() {
+    return this.page.locator('.quick-input-widget input[type="text"]').first();
+  }
+
+  /** Runs a command by its title, for instance "Debug: Start Debugging". */
+  async command(title) {
+    await this.page.keyboard.press("F1");
+    await this.quickInput.waitFor({ state: "visible" });
+    await this.quickInput.fill(`>${title}`);
+    // The first row is the most recent or the best match, not always the one asked for.
+    await this.pick((label) => label === title || label.split(", ").includes(title), title);
+  }
+
+  /** Chooses a row of the open quick pick by its accessible label. */
+  async pick(matches, what) {
+    const rows = this.page.locator(".quick-input-list .monaco-list-row");
+    const at = await expectSoon(async () => {
+      const labels = await rows.evaluateAll((all) =>
+        all.map((row) => row.getAttribute("aria-label") ?? ""),
+      );
+      const index = labels.findIndex(matches);
+      return index < 0 ? false : { index };
+    }, `the row "${what}"`);
+    await rows.nth(at.index).click();
+  }
+
+  /** Answers the open input box. */
+  async answer(text) {
+    await this.quickInput.waitFor({ state: "visible" });
+    await this.quickInput.fill(text);
+    await this.page.keyboard.press("Enter");
+    await this.quickInput.waitFor({ state: "hidden" });
+  }
+
+  /** Quick open. */
+  async openFile(name) {
+    await this.page.keyboard.press("Control+P");
+    await this.quickInput.waitFor({ state: "visible" });
+    await this.quickInput.fill(name);
+    await this.pick((label) => label.startsWith(name), name);
+    await this.tab(name).waitFor();
+  }
+
+  tab(name) {
+    return this.page.locator(`.tabs-container .tab[data-resource-name="${name}"]`);
+  }
+
+  // Editor
+
+  lineNumber(line) {
+    return this.page.locator(`${EDITOR} .line-numbers:text-is("${line}")`).first();
+  }
+
+  async goToLine(line) {
+    await this.page.keyboard.press("Control+G");
+    await this.answer(`:${line}`);
+    await this.lineNumber(line).waitFor();
+  }
+
+  /** Sets or clears a breakpoint by a click in the margin, as a person would. */
+  async toggleBreakpoint(line) {
+    const row = await this.lineNumber(line).boundingBox();
+    const margin = await this.page.locator(`${EDITOR} .glyph-margin`).first().boundingBox();
+    await this.page.mouse.click(margin.x + margin.width / 2, row.y + row.height / 2);
+    // Away again, or the margin's own hover hides what is below.
+    await this.page.mouse.move(margin.x + 400, row.y + 200);
+  }
+
+  // Debugging
+
+  async startDebugging() {
+    await this.page.keyboard.press("F5");
+  }
+
+  /** Waits until the top frame is stopped, at `line` if one is given, with a text like `says`. */
+  async waitForStopped({ line, says, timeout = 30_000 } = {}) {
+    const frame = this.rows("Call Stack").filter({ has: this.page.locator(".stack-frame") });
+    await frame.first().waitFor({ timeout });
+    if (line !== undefined) {
+      await expectSoon(
+        async () =>
+          new RegExp(`\\bline ${line}\\b`).test(
+            (await frame.first().getAttribute("aria-label")) ?? "",
+          ),
+        async () =>
+          `stopped at line ${line}, not at ${await frame.first().getAttribute("aria-label")}`,
+        timeout,
+      );
+    }
+    if (says) {
+      const callStack = async () => (await this.texts("Call Stack")).join(" ");
+      await expectSoon(
+        async () => says.test(await callStack()),
+        async () => `${says} in the call stack: ${await callStack()}`,
+        timeout,
+      );
+    }
+  }
+
+  async waitForEnded() {
+    await this.rows("Call Stack").first().waitFor({ state: "detached" });
+    await this.page.locator(".statusbar.debugging").first().waitFor({ state: "detached" });
+  }
+
+  /** F10 is a browser key too, so the command is the sure way. */
+  async stepOver() {
+    await this.command("Debug: Step Over");
+  }
+
+  // Views of the side bar
+
+  /** A view by its title. */
+  pane(title) {
+    return this.page
+      .locator(".pane")
+      .filter({ has: this.page.locator(`.pane-header[aria-label^="${title}"]`) });
+  }
+
+  rows(title) {
+    return this.pane(title).locator(".monaco-list-row");
+  }
+
+  async texts(title) {
+    return (await this.rows(title).allInnerTexts()).map((text) => text.replace(/\s+/g, " ").trim());
+  }
+
+  /**
+   * Rows of an extension's own tree as "label description": innerText has no space between the two,
+   * and the accessible name is what the row is spoken as.
+   */
+  async treeRows(title) {
+    return this.rows(title).evaluateAll((all) =>
+      all.map((row) =>
+        [".label-name", ".label-description"]
+          .map((part) => row.querySelector(part)?.textContent?.trim())
+          .filter(Boolean)
+          .join(" "),
+      ),
+    );
+  }
+
+  async spokenRows(title) {
+    return this.rows(title).evaluateAll((all) =>
+      all.map((row) => row.getAttribute("aria-label") ?? ""),
+    );
+  }
+
+  async setExpanded(title, expanded) {
+    const header = this.pane(title).locator(".pane-header").first();
+    await header.waitFor();
+    if ((await header.getAttribute("aria-expanded")) !== String(expanded)) await header.click();
+    await expectSoon(
+      async () => (await header.getAttribute("aria-expanded")) === String(expanded),
+      `${title} ${expanded ? "open" : "closed"}`,
+    );
+  }
+
+  /** Opens a collapsed tree row. */
+  async expandRow(title, text) {
+    const row = this.rows(title).filter({ hasText: text }).first();
+    await row.waitFor();
+    if ((await row.getAttribute("aria-expanded")) === "false") {
+      await row.locator(".monaco-tl-twistie").click();
+    }
+    await expectSoon(
+      async () => (await row.getAttribute("aria-expanded")) === "true",
+      `${text} open in ${title}`,
+    );
+  }
+
+  /** A button of a view's title bar; those show when the view is hovered. */
+  async paneAction(title, name) {
+    await this.pane(title).locator(".pane-header").hover();
+    await this.pane(title).getByRole("button", { name }).click();
+  }
+
+  /** An inline action of a tree row. */
+  async rowAction(title, text, name) {
+    const row = this.rows(title).filter({ hasText: text }).first();
+    await row.hover();
+    await row.getByRole("button", { name }).click();
+  }
+
+  /** An entry of a tree row's context menu. */
+  async rowMenu(title, text, name) {
+    await this.rows(title).filter({ hasText: text }).first().click({ button: "right" });
+    await this.page.locator(".monaco-menu").getByRole("menuitem", { name }).click();
+  }
+
+  async addWatch(expression) {
+    await this.setExpanded("Watch", true);
+    await this.paneAction("Watch", "Add Expression");
+    const input = this.pane("Watch").locator(".monaco-inputbox input, .monaco-inputbox textarea");
+    await input.first().waitFor();
+    await input.first().fill(expression);
+    await this.page.keyboard.press("Enter");
+    await this.rows("Watch").filter({ hasText: expression }).waitFor();
+  }
+
+  async addFunctionBreakpoint(text) {
+    await this.setExpanded("Breakpoints", true);
+    await this.paneAction("Breakpoints", "Add Function Breakpoint");
+    const input = this.pane("Breakpoints").locator(".monaco-inputbox input").first();
+    await input.waitFor();
+    await input.fill(text);
+    await this.page.keyboard.press("Enter");
+    await this.rows("Breakpoints").filter({ hasText: text }).waitFor();
+  }
+
+  /** Ticks or clears a row of the Breakpoints view, exception filters among them. */
+  async setBreakpointEnabled(text, enabled) {
+    await this.setExpanded("Breakpoints", true);
+    const box = this.rows("Breakpoints")
+      .filter({ hasText: text })
+      .first()
+      .locator("input, .monaco-checkbox")
+      .first();
+    await box.waitFor();
+    if ((await box.isChecked()) !== enabled) await box.click();
+  }
+
+  statusBar() {
+    return this.page.locator(".statusbar");
+  }
+
+  notifications() {
+    return this.page.locator(".notifications-toasts .notification-list-item");
+  }
+}
