@@ -21,7 +21,9 @@ const COMPILE = [
   // The working directory is the repository: debug information says media/guests/… and no more.
   `-ffile-prefix-map=${root}=.`,
 ];
-const LINK = "-m64 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096".split(" ");
+const LINK = "-m64 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096".split(
+  " ",
+);
 
 /** Runs the compiler in the repository's root; a failure ends the script with the compiler's words. */
 function compile(what, ...args) {
@@ -72,7 +74,8 @@ for (const guest of GUESTS) {
   }
   const same = bytes.equals(before);
   if (same) console.log(`${file}: ${bytes.length} bytes, unchanged`);
-  else if (check) fail(`${file} would change: run "npm run guests", or use the compiler its README names`);
+  else if (check)
+    fail(`${file} would change: run "npm run guests", or use the compiler its README names`);
   else {
     writeFileSync(path.join(root, file), bytes);
     console.log(`${file}: ${bytes.length} bytes, written`);
