@@ -49,8 +49,8 @@ export type StopReason =
   /** The debug-exit port: process status is `(value << 1) | 1`. */
   | { readonly kind: "exit"; readonly value: number }
   | { readonly kind: "poweroff" }
-  /** Triple fault. */
-  | { readonly kind: "shutdown"; readonly vcpu: number }
+  /** Triple fault, or a reset through a port: `text` says which. */
+  | { readonly kind: "shutdown"; readonly vcpu: number; readonly text: string }
   /** All vCPUs halted and nothing will ever wake them. */
   | { readonly kind: "idle" };
 
@@ -85,6 +85,8 @@ export interface Machine {
   readonly vm: Vm | undefined;
   /** Instructions retired so far by all vCPUs: the position in the run. */
   readonly tick: number;
+  /** VM exits so far by reason; without a hypervisor empty. */
+  readonly exits: Readonly<Record<string, number>>;
   /** The vCPU whose turn it is. */
   readonly current: number;
   /** The reason of the last stop if it was terminal (exit, poweroff, shutdown, idle). */

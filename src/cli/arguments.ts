@@ -1,0 +1,157 @@
+import { nearest } from "../debug";
+import type { MmuMode } from "../machine";
+
+/** `penumbra run`, checked. */
+export interface RunArguments {
+  readonly guest: string;
+  readonly initrd: string | undefined;
+  readonly append: string | undefined;
+  /** Bytes. */
+  readonly memory: number;
+  readonly vcpus: number;
+  readonly mmu: MmuMode;
+  readonly maxInstructions: number;
+  /** Glob patterns of event names; empty: no trace. */
+  readonly trace: readonly string[];
+  readonly check: boolean;
+  readonly stats: boolean;
+}
+
+const DEFAULTS: RunArguments = {
+  guest: "",
+  initrd: undefined,
+  append: undefined,
+  memory: 256 * 2 ** 20,
+  vcpus: 1,
+  mmu: "shadow",
+  maxInstructions: Infinity,
+  trace: [],
+  check: false,
+  stats: false,
+};
+
+/** A refusal is the text alone; what to put into the arguments otherwise. */
+type Parsed = string | Partial<RunArguments>;
+
+interface Option {
+  /** What stands for the value in the help; `undefined` for a switch. */
+  readonly value?: string;
+  readonly help: string;
+  parse(value: string): Parsed;
+}
+
+/** Every option of `run`, in the order of its help. */
+export const RUN_OPTIONS: Readonly<Record<string, Option>> = {
+  initrd: {
+    value: "FILE",
+    help: "hand FILE to the guest as its first multiboot module",
+    parse: (initrd) => ({ initrd }),
+  },
+  append: {
+    value: "STRING",
+    help: "the guest's command line, after its name",
+    parse: (append) => ({ append }),
+  },
+  memory: {
+    value: "SIZE",
+    help: "guest RAM: 1M to 3G (256M)",
+    parse: (text) => {
+      const memory = parseSize(text);
+      return memory === undefined ? `${text} is not a size: write 64M, 1G or bytes` : { memory };
+    },
+  },
+  vcpus: {
+    value: "N",
+    help: "number of virtual CPUs (1)",
+    parse: (text) => whole(text, (vcpus) => ({ vcpus })),
+  },
+  mmu: {
+    value: "MODE",
+    help: "shadow: KVM-style shadow paging; none: the guest's own tables (shadow)",
+    parse: parseMmu,
+  },
+  era: {
+    value: "ERA",
+    help: "whose MMU: modern",
+    parse: (era) =>
+      era === "modern" ? {} : `${era} is not there yet: leave it out or choose modern`,
+  },
+  "max-instructions": {
+    value: "N",
+    help: "stop with status 124 after N instructions",
+    parse: (text) => whole(text, (maxInstructions) => ({ maxInstructions })),
+  },
+  trace: {
+    value: "PATTERNS",
+    help: "print events whose names match: kvm_mmu_*,kvm_exit",
+    parse: (text) => ({ trace: text.split(",").filter((pattern) => pattern !== "") }),
+  },
+  check: {
+    help: "run every invariant of the MMU at each VM entry",
+    parse: () => ({ check: true }),
+  },
+  stats: {
+    value: "json",
+    help: "end stderr with one line of figures",
+    parse: (format) =>
+      format === "json" ? { stats: true } : `${format} is no format: choose json`,
+  },
+};
+
+/** The checked arguments, or one sentence that says what is wrong and what to do. */
+export function parseRunArguments(words: readonly string[]): RunArguments | string {
+  let read: RunArguments = DEFAULTS;
+  const guests: string[] = [];
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? "";
+    if (!word.startsWith("--")) {
+      guests.push(word);
+      continue;
+    }
+    const [name = "", inline] = splitOnce(word.slice(2));
+    const option = RUN_OPTIONS[name];
+    if (!option) return unknownOption(name);
+    if (!option.value && inline !== undefined)
+      return `--${name} takes no value: leave out "=${inline}"`;
+    const value = option.value ? (inline ?? words[++i]) : "";
+    if (value === undefined) return `--${name} needs a value: --${name} ${option.value}`;
+    const parsed = option.parse(value);
+    if (typeof parsed === "string") return `--${name}: ${parsed}`;
+    read = { ...read, ...parsed };
+  }
+  const [guest, extra] = guests;
+  if (guest === undefined) return "no guest given: penumbra run GUEST [options]";
+  if (extra !== undefined)
+    return `two guests given, ${guest} and ${extra}: pass the guest's own arguments with --append`;
+  return { ...read, guest };
+}
+
+function unknownOption(name: string): string {
+  const near = nearest(name, Object.keys(RUN_OPTIONS));
+  return `there is no option --${name}${near ? `; did you mean --${near}?` : ": see penumbra help"}`;
+}
+
+function splitOnce(word: string): [string, string | undefined] {
+  const at = word.indexOf("=");
+  return at < 0 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
+}
+
+function parseMmu(mode: string): Parsed {
+  if (mode === "shadow" || mode === "none") return { mmu: mode };
+  if (mode === "ept" || mode === "npt") return `${mode} is not there yet; choose shadow or none`;
+  return `there is no mode ${mode}; choose shadow or none`;
+}
+
+function whole(text: string, use: (value: number) => Partial<RunArguments>): Parsed {
+  const value = /^[0-9][0-9_]*$/.test(text) ? Number(text.replaceAll("_", "")) : Number.NaN;
+  if (!Number.isSafeInteger(value) || value < 1) return `${text} is not a whole number above 0`;
+  return use(value);
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+function parseSize(text: string): number | undefined {
+  const [, digits, unit = ""] = /^(0x[0-9a-f]+|[0-9]+)([kmg]?)$/i.exec(text) ?? [];
+  const factor = UNITS[unit.toLowerCase()];
+  return digits === undefined || factor === undefined ? undefined : Number(digits) * factor;
+}

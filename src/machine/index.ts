@@ -1,0 +1,13 @@
+export { ELF_MACHINE, type ElfFile, type ElfSegment, isElf, readElf } from "./loaders/elf";
+export {
+  type ElfSection,
+  type ElfSymbol,
+  readElfSections,
+  readElfSymbols,
+  SECTION_COMPRESSED,
+  SECTION_TYPE,
+  SYMBOL_TYPE,
+} from "./loaders/elf-sections";
+export * from "./machine";
+export { guestMemoryMap, MAX_RAM, MAX_VCPUS, MIN_RAM } from "./memory-map";
+export type { Refusal } from "./refusal";
