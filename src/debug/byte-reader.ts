@@ -135,22 +135,24 @@ export class ByteReader {
   }
 }
 
-/** UTF-8 to text; bytes that are not UTF-8 are taken as Latin-1, so every input has an answer. */
+/** UTF-8 to text; a byte that is not part of good UTF-8 is taken as Latin-1, so every input has an answer. */
 export function decodeText(bytes: Uint8Array): string {
-  let latin = "";
-  let escaped = "";
-  let plain = true;
-  for (const byte of bytes) {
-    latin += String.fromCharCode(byte);
-    escaped += `%${byte.toString(16).padStart(2, "0")}`;
-    plain &&= byte < 0x80;
+  let text = "";
+  for (let at = 0; at < bytes.length; ) {
+    const lead = bytes[at] ?? 0;
+    const length = lead < 0xc2 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 1;
+    let code = length === 1 ? lead : lead & (0x7f >> length);
+    let good = true;
+    for (let i = 1; i < length; i++) {
+      const next = bytes[at + i] ?? 0;
+      good &&= (next & 0xc0) === 0x80;
+      code = (code << 6) | (next & 0x3f);
+    }
+    good &&= code <= 0x10ffff;
+    text += String.fromCodePoint(good ? code : lead);
+    at += good ? length : 1;
   }
-  if (plain) return latin;
-  try {
-    return decodeURIComponent(escaped);
-  } catch {
-    return latin; // not UTF-8: the platform has no other way to say so than to throw
-  }
+  return text;
 }
 
 /** The text that starts at an offset of a string section, or `undefined` outside it. */

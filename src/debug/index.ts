@@ -1,1 +1,10 @@
+export * from "./expression/parser";
+export * from "./expression/problem";
+export * from "./expression/space";
+export * from "./expression/syntax";
 export { nearest } from "./nearest";
+export { type Image, loadImage } from "./symbols/image";
+export type { LineEntry, LineTable, SourceFile } from "./symbols/line-table";
+export { isAbsolute, joinSource, type ResolveSource } from "./symbols/source-path";
+export type { ElfSymbol, SymbolTable } from "./symbols/symbol-table";
+export * from "./symbols/symbols";
