@@ -1,4 +1,4 @@
-import { CR0, CR4, EFER, S, SEG } from "../layout";
+import { CR0, CR4, EFER, SEG } from "../layout";
 import type { CpuState } from "../state";
 import type { SysResult, SystemContext } from "./context";
 import { allowedCr4 } from "./cpu-model";
@@ -122,7 +122,6 @@ function cr4IsLegal({ state, model }: SystemContext, value: bigint): boolean {
 /** CR8 is the task-priority class; bits 63:4 are reserved. */
 export function writeCr8(ctx: SystemContext, value: bigint): SysResult {
   if (value >> 4n) return refused;
-  ctx.state.setU64(S.cr8, value);
   ctx.board.taskPriority(value);
   return undefined;
 }

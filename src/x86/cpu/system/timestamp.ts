@@ -1,0 +1,23 @@
+import { S } from "../layout";
+import type { SystemContext } from "./context";
+
+/** The time-stamp counter: instructions retired by this vCPU, plus what software added. */
+export function readTsc({ state, retired }: SystemContext): bigint {
+  return BigInt.asUintN(64, BigInt(retired) + state.u64(S.tscOffset));
+}
+
+/** WRMSR TSC moves the counter, and IA32_TSC_ADJUST by as much (SDM 3B 17.17.3). */
+export function writeTsc(ctx: SystemContext, value: bigint): void {
+  moveTsc(ctx, value - readTsc(ctx));
+}
+
+/** WRMSR IA32_TSC_ADJUST moves the counter by the difference. */
+export function writeTscAdjust(ctx: SystemContext, value: bigint): void {
+  moveTsc(ctx, value - ctx.state.u64(S.tscAdjust));
+}
+
+function moveTsc({ state }: SystemContext, by: bigint): void {
+  for (const field of [S.tscOffset, S.tscAdjust]) {
+    state.setU64(field, BigInt.asUintN(64, state.u64(field) + by));
+  }
+}
