@@ -6,5 +6,5 @@ export { nearest } from "./nearest";
 export { type Image, loadImage } from "./symbols/image";
 export type { LineEntry, LineTable, SourceFile } from "./symbols/line-table";
 export { isAbsolute, joinSource, type ResolveSource } from "./symbols/source-path";
-export type { ElfSymbol, SymbolTable } from "./symbols/symbol-table";
+export type { ImageSymbol, SymbolTable } from "./symbols/symbol-table";
 export * from "./symbols/symbols";

@@ -1,8 +1,15 @@
+import {
+  type ElfSection,
+  type ElfSymbol,
+  readElf,
+  readElfSections,
+  readElfSymbols,
+  SECTION_COMPRESSED,
+} from "../../machine";
 import { CallFrames } from "../dwarf/call-frames";
 import { DebugInfo } from "../dwarf/debug-info";
-import type { DebugSections } from "../dwarf/debug-sections";
+import type { DebugSections, ProblemSink } from "../dwarf/debug-sections";
 import { readLinePrograms } from "../dwarf/line-section";
-import { readElfSections } from "./elf-sections";
 import { LineTable } from "./line-table";
 import { joinSource, type ResolveSource } from "./source-path";
 import { SymbolTable } from "./symbol-table";
@@ -29,9 +36,7 @@ export function loadImage(
 ): Image {
   const problems: string[] = [];
   const problem = (sentence: string): void => void problems.push(`${name}: ${sentence}`);
-  const read = readElfSections(bytes, name);
-  if (typeof read === "string") problems.push(read);
-  const file = typeof read === "string" ? { class: 64 as const, sections: [] } : read;
+  const file = sectionsOf(bytes, name, (sentence) => void problems.push(sentence));
   const byName = new Map(file.sections.map((section) => [section.name, section]));
   const sections: DebugSections = (section) => byName.get(section)?.bytes ?? new Uint8Array();
   const info = new DebugInfo(sections, problem);
@@ -40,9 +45,49 @@ export function loadImage(
     sections(".debug_frame"),
     sections(".eh_frame"),
     byName.get(".eh_frame")?.address ?? 0n,
-    file.class === 64 ? 8 : 4,
+    file.bits / 8,
     problem,
   );
   const lines = new LineTable(programs, base, resolve);
-  return { name, base, symbols: new SymbolTable(file, base), lines, info, frames, problems };
+  return {
+    name,
+    base,
+    symbols: new SymbolTable(file.symbols, base),
+    lines,
+    info,
+    frames,
+    problems,
+  };
+}
+
+interface FileParts {
+  readonly bits: 32 | 64;
+  readonly sections: readonly ElfSection[];
+  readonly symbols: readonly ElfSymbol[];
+}
+
+/** What can be had of the file; sections that cannot be used count as absent. */
+function sectionsOf(bytes: Uint8Array, name: string, problem: ProblemSink): FileParts {
+  const nothing: FileParts = { bits: 64, sections: [], symbols: [] };
+  const elf = readElf(bytes, name);
+  if (elf.kind === "refused") {
+    problem(`${elf.text}.`);
+    return nothing;
+  }
+  const sections = readElfSections(elf);
+  const symbols = readElfSymbols(elf);
+  if ("kind" in sections || "kind" in symbols) {
+    problem(`${"kind" in sections ? sections.text : "the symbol table is damaged"}.`);
+    return { ...nothing, bits: elf.bits };
+  }
+  const compressed = sections.some((s) => s.flags & SECTION_COMPRESSED && /^\.debug_/.test(s.name));
+  if (compressed)
+    problem(
+      `${name}: the debug sections are compressed: build with -gz=none for lines and variables.`,
+    );
+  return {
+    bits: elf.bits,
+    sections: sections.filter((s) => !(s.flags & SECTION_COMPRESSED)),
+    symbols,
+  };
 }

@@ -3,7 +3,7 @@ import type { FunctionEntry } from "../dwarf/debug-info";
 import { type Image, loadImage } from "./image";
 import type { LineEntry, SourceFile } from "./line-table";
 import { joinSource, type ResolveSource } from "./source-path";
-import type { ElfSymbol } from "./symbol-table";
+import type { ImageSymbol } from "./symbol-table";
 
 /** A function as the debugger shows it. */
 export interface FunctionHit {
@@ -97,11 +97,11 @@ export class Symbols {
     return assembly ? found.low : found.image.lines.afterPrologue(found.low, found.high);
   }
 
-  symbol(name: string): ElfSymbol | undefined {
+  symbol(name: string): ImageSymbol | undefined {
     return this.first((image) => image.symbols.named(name));
   }
 
-  symbolAt(address: bigint): { readonly symbol: ElfSymbol; readonly offset: bigint } | undefined {
+  symbolAt(address: bigint): { readonly symbol: ImageSymbol; readonly offset: bigint } | undefined {
     const symbol = this.first((image) => image.symbols.at(address));
     return symbol && { symbol, offset: address - symbol.address };
   }
