@@ -1,7 +1,9 @@
+export * from "./breakpoints/catalogue";
 export * from "./expression/parser";
 export * from "./expression/problem";
 export * from "./expression/space";
 export * from "./expression/syntax";
+export * from "./inspect/guest-walk";
 export { nearest } from "./nearest";
 export { type Image, loadImage } from "./symbols/image";
 export type { LineEntry, LineTable, SourceFile } from "./symbols/line-table";
