@@ -85,6 +85,7 @@ function attempt<A extends Physical>(
   const lo = out.entryLo(level);
   const hi = out.entryHi(level);
   const pkey = format.protectionKeys ? (hi >>> 27) & 0xf : 0;
+  out.pkey = pkey;
   const code = permissionFault(rules.permissions, rules.pkruMask, rules.pkru, rights, pkey, access);
   if (code !== 0) {
     fault(rules, access, out, code, code & PFEC.protectionKey ? "protection-key" : "permission");
@@ -103,7 +104,6 @@ function attempt<A extends Physical>(
   // Without the D bit writes must come back here: it is set on the first one.
   out.access = write || lo & D_BIT ? rights : rights & ~ACC.write;
   out.global = rules.globalPages && (lo & G) !== 0;
-  out.pkey = pkey;
   return true;
 }
 
