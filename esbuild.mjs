@@ -1,7 +1,27 @@
 // Bundles the extension, its worker, the command line and (unless --production) every test.
 import { existsSync, readdirSync, rmSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import * as esbuild from "esbuild";
+
+/** iced-x86 reads its WebAssembly from a file beside it; a bundle carries the bytes instead. */
+const embedDisassembler = {
+  name: "embed-disassembler",
+  setup(build) {
+    build.onLoad({ filter: /iced_x86\.js$/ }, async ({ path: file }) => {
+      const source = await readFile(file, "utf8");
+      const contents = source
+        .replace(/const path = require\('path'\).*\n/, "")
+        .replace(
+          /const bytes = require\('fs'\).*\n/,
+          'const bytes = require("./iced_x86_bg.wasm").default;\n',
+        );
+      if (contents.includes("readFileSync"))
+        throw new Error(`${file} no longer reads its file as expected`);
+      return { contents, loader: "js" };
+    });
+  },
+};
 
 const production = process.argv.includes("--production");
 const common = {
@@ -13,6 +33,7 @@ const common = {
   minify: production,
   logLevel: "warning",
   loader: { ".wasm": "binary" },
+  plugins: [embedDisassembler],
 };
 
 /** Every file below `dir` with this ending, sorted so that builds are repeatable. */
@@ -42,6 +63,13 @@ if (!production) {
     outbase: ".",
     outdir: "out",
     // mocha stays external: the runner and the specs must share one copy.
-    external: ["vscode", "mocha", "@vscode/debugadapter-testsupport", "fast-check", "v86"],
+    external: [
+      "vscode",
+      "mocha",
+      "@vscode/debugadapter-testsupport",
+      "fast-check",
+      "iced-x86",
+      "v86",
+    ],
   });
 }
