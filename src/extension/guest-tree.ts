@@ -169,8 +169,8 @@ export class GuestTree implements vscode.TreeDataProvider<Row>, vscode.Disposabl
   }
 
   private describe(): void {
-    const running = this.sessions.state === "running" && this.model.loaded !== undefined;
-    const message = running ? "Running. The rows are those of the last stop." : this.model.message;
+    const running = this.sessions.state === "running" && (this.model.loaded?.length ?? 0) > 0;
+    const message = running ? "Running; the rows are of the last stop." : this.model.message;
     // An empty view shows its welcome text only without a message.
     this.view.message = (this.sessions.state !== "none" && message) || "";
     const badge = this.definition.badge;

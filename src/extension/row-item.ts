@@ -12,12 +12,7 @@ const COLLAPSIBLE = {
 /** How a row looks and sounds. The tooltip comes later, when it is pointed at. */
 export function rowItem(row: Row, showMoreCommand: string, view: string): vscode.TreeItem {
   const { node } = row;
-  const item = new vscode.TreeItem(
-    node.change
-      ? { label: node.label, highlights: [[0, node.label.length]] }
-      : { label: node.label },
-    COLLAPSIBLE[node.children],
-  );
+  const item = new vscode.TreeItem(node.label, COLLAPSIBLE[node.children]);
   item.id = node.id;
   item.description = node.description;
   item.iconPath = new vscode.ThemeIcon(node.icon);

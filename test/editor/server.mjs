@@ -1,35 +1,30 @@
 // Starts the VS Code server inside the code-server package on a loopback port. Its own wrapper is
 // left out: it adds a password page and a port of its own choice.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setupWorkbench } from "./setup.mjs";
 
 /**
- * - `home`: keeps user data between runs; without it a temporary folder is used and removed.
  * - `driver`: for tests. The page then obeys extensionDevelopmentPath and extensionTestsPath, and
  *   needs no token. Without it the page is for a person, and the token stays on.
  * - `vsix`: packages to install before the start.
  */
-export async function startServer({
-  settings,
-  env = {},
-  vsix = [],
-  home,
-  driver = true,
-  port = 0,
-  log,
-}) {
+export async function startServer({ settings, env = {}, vsix = [], driver = true, port = 0, log }) {
   const { node, vscodeRoot } = setupWorkbench();
-  const folder = home ?? mkdtempSync(path.join(os.tmpdir(), "penumbra-editor-"));
-  const discard = () =>
-    home === undefined && rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  const folder = mkdtempSync(path.join(os.tmpdir(), "penumbra-editor-"));
+  const discard = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   const settingsFile = path.join(folder, "data/User/settings.json");
   mkdirSync(path.dirname(settingsFile), { recursive: true });
   // This build keeps user settings on the server's disk, so a file is all it takes.
-  if (!existsSync(settingsFile))
-    writeFileSync(settingsFile, JSON.stringify(settings, undefined, 2));
+  writeFileSync(settingsFile, JSON.stringify(settings, undefined, 2));
+
+  // On the command line any user of the machine could read it.
+  const tokenFile = path.join(folder, "token");
+  const token = driver ? undefined : randomBytes(16).toString("hex");
+  if (token) writeFileSync(tokenFile, token, { mode: 0o600 });
 
   const folders = [
     ...["--server-data-dir", folder],
@@ -71,17 +66,18 @@ export async function startServer({
         ...["--host", "127.0.0.1", "--port", String(port)],
         ...["--telemetry-level", "off", "--disable-telemetry", "--disable-experiments"],
         ...["--disable-workspace-trust", "--disable-getting-started-override"],
-        ...(driver ? ["--without-connection-token", "--enable-smoke-test-driver"] : []),
+        ...(token
+          ? ["--connection-token-file", tokenFile]
+          : ["--without-connection-token", "--enable-smoke-test-driver"]),
       ],
       keep,
     );
-    const heard = await listening(child, () => output);
+    const listeningOn = await listening(child, () => output);
     return {
-      port: heard.port,
       output: () => output,
       /** Resolves with the status when the server ends by itself. */
       ended: new Promise((resolve) => child.once("exit", resolve)),
-      url: (place) => workbenchUrl(heard, place),
+      url: (place) => workbenchUrl(listeningOn, token, place),
       async stop() {
         if (child.exitCode === null && child.signalCode === null) {
           const gone = new Promise((resolve) => child.once("exit", resolve));
@@ -100,12 +96,13 @@ export async function startServer({
 }
 
 /** The address of a workbench; all paths are absolute paths on this machine. */
-function workbenchUrl({ port, token }, { folder, workspace, dev, tests }) {
+function workbenchUrl(port, token, { folder, workspace, open, dev, tests }) {
   const remote = (file) => `vscode-remote://localhost:${port}${file}`;
   const payload = [
     ["skipWelcome", "true"],
     ["skipReleaseNotes", "true"],
   ];
+  if (open) payload.push(["openFile", remote(open)]);
   if (dev) payload.push(["extensionDevelopmentPath", remote(dev)]);
   if (tests) payload.push(["extensionTestsPath", remote(tests)]);
   const query = new URLSearchParams();
@@ -117,7 +114,7 @@ function workbenchUrl({ port, token }, { folder, workspace, dev, tests }) {
   return `http://localhost:${port}/?${query}`;
 }
 
-/** The port, and the token when there is one, as the server prints them. */
+/** The port, once the server says that it listens. */
 function listening(child, output) {
   return new Promise((resolve, reject) => {
     const fail = (why) => {
@@ -132,7 +129,7 @@ function listening(child, output) {
       const port = /Extension host agent listening on (\d+)/.exec(output())?.[1];
       if (port === undefined) return;
       clearTimeout(timer);
-      resolve({ port: Number(port), token: /[?&]tkn=([\w-]+)/.exec(output())?.[1] });
+      resolve(Number(port));
     });
   });
 }

@@ -1,0 +1,88 @@
+// `npm start`: builds Penumbra and opens an editor on the samples, ready for F5.
+//   node scripts/start.mjs               the `code` on the PATH, or else the packaged workbench in a browser
+//   node scripts/start.mjs --browser     the packaged workbench even so
+//   node scripts/start.mjs --headless    the sample guest in this terminal, with its MMU events
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { startServer } from "../test/editor/server.mjs";
+import { quietSettings } from "../test/editor/settings.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const samples = path.join(root, "media/samples/samples.code-workspace");
+const guest = path.join(root, "media/guests/paging-tour/paging-tour.elf");
+/** What the tour is about: its faults, and the tables that go unsync and are brought back. */
+const TRACE = "pf,kvm_mmu_unsync_page,kvm_mmu_sync_page,invlpg";
+
+const { values: options } = parseArgs({
+  options: {
+    headless: { type: "boolean", default: false },
+    browser: { type: "boolean", default: false },
+    port: { type: "string", default: "0" },
+  },
+});
+
+run("building", process.execPath, "esbuild.mjs", "--production");
+if (options.headless) {
+  const command = ["dist/cli.js", "run", guest, "--mmu", "shadow", "--trace", TRACE];
+  process.exitCode =
+    spawnSync(process.execPath, command, { cwd: root, stdio: "inherit" }).status ?? 1;
+} else if (!options.browser && hasCode()) {
+  // Windows has code.cmd, which only a shell can start.
+  const args = ["--new-window", `--extensionDevelopmentPath=${root}`, samples];
+  run("opening VS Code", "code", ...args);
+  console.log("VS Code is opening on the samples. Press F5 there.");
+} else {
+  await openInBrowser();
+}
+
+async function openInBrowser() {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "penumbra-start-"));
+  const vsix = path.join(folder, "penumbra.vsix");
+  try {
+    const vsce = path.join(root, "node_modules/@vscode/vsce/vsce");
+    run("packaging", process.execPath, vsce, "package", "--no-dependencies", "-o", vsix);
+    const server = await startServer({
+      settings: quietSettings,
+      vsix: [vsix],
+      driver: false,
+      port: Number(options.port),
+    });
+    console.log(`
+The workbench is open to this machine alone. In a browser, go to
+
+  ${server.url({ workspace: samples, open: path.join(path.dirname(guest), "tour.c") })}
+
+and press F5. Ctrl+C here ends it.`);
+    const status = await Promise.race([interrupted(), server.ended]);
+    await server.stop();
+    process.exitCode = status;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function interrupted() {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => resolve(0));
+  });
+}
+
+function hasCode() {
+  return spawnSync("code --version", { shell: true, stdio: "ignore" }).status === 0;
+}
+
+/** Runs a step quietly; if it fails, its output is shown and nothing after it is tried. */
+function run(what, command, ...args) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: root,
+    encoding: "utf8",
+    shell: command === "code" && process.platform === "win32",
+  });
+  if (status === 0) return;
+  console.error(`${what} failed: ${error?.message ?? `${stdout}${stderr}`}`);
+  process.exit(status ?? 1);
+}
