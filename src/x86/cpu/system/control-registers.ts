@@ -3,11 +3,9 @@ import type { CpuState } from "../state";
 import type { SysResult, SystemContext } from "./context";
 import { allowedCr4 } from "./cpu-model";
 import { isLong, SYSTEM, typeOf } from "./descriptor";
-import { generalProtection } from "./vectors";
+import { refused } from "./fault-result";
 
 /** MOV to control registers, LMSW, CLTS: the checks of SDM 2B MOV-CR and 3A 2.5, then the effects. */
-
-const refused: SysResult = { kind: "fault", fault: generalProtection };
 
 /** Bits of CR0 that exist; the others below bit 32 are ignored on writing and read 0, ET reads 1. */
 const CR0_DEFINED =

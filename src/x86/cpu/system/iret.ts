@@ -5,9 +5,9 @@ import { Attempt } from "./attempt";
 import type { SysResult, SystemContext } from "./context";
 import { toSegment } from "./descriptor";
 import { checkReturnCode, checkTarget, returnStackSegment } from "./far-checks";
+import { refused } from "./fault-result";
 import { dropInnerSegments, isV8086, paragraphSegment, usesParagraphs } from "./segments";
 import { Stack, setStackPointer, stackWidth } from "./stack";
-import { generalProtection } from "./vectors";
 
 /** Flags any IRET changes; RF, AC and ID only with 32- and 64-bit operands (SDM 2A IRET). */
 const ALWAYS =
@@ -17,10 +17,10 @@ const WIDE = FLAG.RF | FLAG.AC | FLAG.ID;
 /** IRET, IRETD, IRETQ in every mode. Ends the blocking of NMIs. */
 export function iret(ctx: SystemContext, size: Bytes): SysResult {
   const { state } = ctx;
-  if (isV8086(state) && iopl(state) < 3) return { kind: "fault", fault: generalProtection };
+  if (isV8086(state) && iopl(state) < 3) return refused;
   if (usesParagraphs(state)) return iretParagraphs(ctx, size);
   if (state.rflags & FLAG.NT) {
-    if (state.longMode) return { kind: "fault", fault: generalProtection };
+    if (state.longMode) return refused;
     return { kind: "unimplemented", text: "IRET from a hardware task (EFLAGS.NT is set)" };
   }
   return iretProtected(ctx, size);

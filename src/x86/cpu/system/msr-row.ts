@@ -1,6 +1,6 @@
 import type { SysResult, SystemContext } from "./context";
 import type { Feature } from "./cpu-model";
-import { generalProtection } from "./vectors";
+import { refused } from "./fault-result";
 
 /** One model-specific register. Without `write` it is read-only. */
 export interface MsrRow {
@@ -28,7 +28,7 @@ export function field(
     ...(feature ? { feature } : {}),
     read: ({ state }) => state.u64(offset),
     write(ctx, value) {
-      if (!legal(value, ctx)) return { kind: "fault", fault: generalProtection };
+      if (!legal(value, ctx)) return refused;
       ctx.state.setU64(offset, keep(value, ctx));
       return undefined;
     },

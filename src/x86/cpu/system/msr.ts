@@ -2,10 +2,10 @@ import { S, SEG, SEG_BYTES, SEG_FIELD } from "../layout";
 import { isCanonicalFor } from "./attempt";
 import type { SysResult, SystemContext } from "./context";
 import { writeEfer } from "./control-registers";
+import { refused } from "./fault-result";
 import { field, type MsrRow } from "./msr-row";
 import { isPatValue, MTRRS } from "./mtrr";
 import { readTsc, writeTsc, writeTscAdjust } from "./timestamp";
-import { generalProtection } from "./vectors";
 
 /** Canonical for a register that holds an address: 57 bits as soon as LA57 is offered, used or not. */
 const isAddress = (value: bigint, { model }: SystemContext): boolean =>
@@ -28,7 +28,7 @@ const long = { feature: "lm", legal: isAddress } as const;
 const zero: MsrRow = {
   feature: "mca",
   read: () => 0n,
-  write: (_, value) => (value === 0n ? undefined : { kind: "fault", fault: generalProtection }),
+  write: (_, value) => (value === 0n ? undefined : refused),
 };
 
 /** The registers that are the processor's own (SDM 4 table 2-2, APM 2 appendix A). */
@@ -91,7 +91,6 @@ export function readMsr(ctx: SystemContext, index: number): bigint | undefined {
 
 /** WRMSR after its privilege check. */
 export function writeMsr(ctx: SystemContext, index: number, value: bigint): SysResult {
-  const refused: SysResult = { kind: "fault", fault: generalProtection };
   if (!ROWS.has(index)) return ctx.board.writeMsr(index, value) ? undefined : refused;
   const row = rowOf(ctx, index);
   return row?.write ? row.write(ctx, value) : refused;
