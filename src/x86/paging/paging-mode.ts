@@ -55,11 +55,13 @@ export function pagingFormat(controls: PagingControls): Format {
 export function walkRules(controls: PagingControls, features: PagingFeatures, pkru = 0): WalkRules {
   const { cr0, cr4, efer } = controls;
   const format = pagingFormat(controls);
+  const paging = format.levels > 0;
   const wp = (cr0 & CR0.WP) !== 0n;
   // NX exists in 8-byte entries only: EFER.NX does nothing under 32-bit paging.
   const nx = format.entryBytes === 8 && (efer & EFER.NX) !== 0n;
-  const smep = (cr4 & CR4.SMEP) !== 0n;
-  const smap = (cr4 & CR4.SMAP) !== 0n;
+  // Rights are a matter of paging: without it every access is allowed.
+  const smep = paging && (cr4 & CR4.SMEP) !== 0n;
+  const smap = paging && (cr4 & CR4.SMAP) !== 0n;
   return {
     format,
     reserved: reservedMasks(format, { ...features, nx }),

@@ -55,6 +55,11 @@ export class Tables implements TablePort<Gpa> {
     return (BigInt(hi) << 32n) | BigInt(words[index] ?? 0);
   }
 
+  /** Undefined where there is no page. */
+  peek(at: number, bytes: 4 | 8 = 8): bigint | undefined {
+    return this.pages.has(Math.floor(at / 4096)) ? this.get(at, bytes) : undefined;
+  }
+
   load(at: Gpa, bytes: 4 | 8, entry: Entry): boolean {
     this.reads++;
     if (!this.pages.has(Math.floor(at / 4096))) return false;
