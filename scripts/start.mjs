@@ -25,12 +25,13 @@ const { values: options } = parseArgs({
   },
 });
 
-run("building", process.execPath, "esbuild.mjs", "--production");
 if (options.headless) {
+  build();
   const command = ["dist/cli.js", "run", guest, "--mmu", "shadow", "--trace", TRACE];
   process.exitCode =
     spawnSync(process.execPath, command, { cwd: root, stdio: "inherit" }).status ?? 1;
 } else if (!options.browser && hasCode()) {
+  build();
   // Windows has code.cmd, which only a shell can start.
   const args = ["--new-window", `--extensionDevelopmentPath=${root}`, samples];
   run("opening VS Code", "code", ...args);
@@ -44,7 +45,8 @@ async function openInBrowser() {
   const vsix = path.join(folder, "penumbra.vsix");
   try {
     const vsce = path.join(root, "node_modules/@vscode/vsce/vsce");
-    run("packaging", process.execPath, vsce, "package", "--no-dependencies", "-o", vsix);
+    // Builds first, by the prepublish script.
+    run("packaging", process.execPath, vsce, "package", "-o", vsix);
     const server = await startServer({
       settings: quietSettings,
       vsix: [vsix],
@@ -63,6 +65,10 @@ and press F5. Ctrl+C here ends it.`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function build() {
+  run("building", process.execPath, "esbuild.mjs", "--production");
 }
 
 function interrupted() {
