@@ -2,6 +2,8 @@ export * from "./address";
 export * from "./cpu/board";
 export * from "./cpu/layout";
 export * from "./cpu/state";
+export * from "./cpu/system/cpu-model";
+export { resetState, startup } from "./cpu/system/reset";
 export * from "./paging/bits";
 export * from "./paging/entry-bit";
 export * from "./paging/error-code";

@@ -68,6 +68,30 @@ export interface CpuModel {
   readonly vcpus: number;
 }
 
+/** Offered unless a launch says otherwise: all that is built and needs no other part of the machine. */
+export const DEFAULT_FEATURES: readonly Feature[] = FEATURES.filter(
+  (feature) => !["fpu", "mmx", "sse", "sse2", "pku", "la57"].includes(feature),
+);
+
+export function defaultModel(apicId = 0, vcpus = 1): CpuModel {
+  return {
+    vendor: "amd",
+    physicalBits: 40,
+    features: new Set(DEFAULT_FEATURES),
+    apicId,
+    vcpus,
+  };
+}
+
+/** CPUID leaf 0, twelve characters. */
+export const VENDOR_NAME: Readonly<Record<Vendor, string>> = {
+  intel: "GenuineIntel",
+  amd: "AuthenticAMD",
+};
+/** Family, model and stepping as in CPUID leaf 1, and in EDX after RESET and INIT. */
+export const SIGNATURE: Readonly<Record<Vendor, number>> = { intel: 0x000306a9, amd: 0x00800f12 };
+export const BRAND = "Penumbra virtual processor";
+
 /** CR4 bits and the feature that makes each writable (SDM 3A 2.5). */
 const CR4_FEATURES: readonly (readonly [bit: bigint, feature: Feature])[] = [
   [CR4.TSD, "tsc"],
