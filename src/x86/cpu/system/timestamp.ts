@@ -1,9 +1,9 @@
 import { S } from "../layout";
 import type { SystemContext } from "./context";
 
-/** The time-stamp counter: instructions retired by this vCPU, plus what software added. */
-export function readTsc({ state, retired }: SystemContext): bigint {
-  return BigInt.asUintN(64, BigInt(retired) + state.u64(S.tscOffset));
+/** The time-stamp counter: the machine's virtual time, plus what software added. */
+export function readTsc({ state, board }: SystemContext): bigint {
+  return BigInt.asUintN(64, board.time() + state.u64(S.tscOffset));
 }
 
 /** WRMSR TSC moves the counter, and IA32_TSC_ADJUST by as much (SDM 3B 17.17.3). */
