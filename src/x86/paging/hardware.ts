@@ -45,7 +45,7 @@ export class HardwareWalker<A extends Physical> {
     }
     answer.offset = this.frames.offsetOf(result.frame);
     answer.kind = answer.offset < 0 ? "device" : "ram";
-    answer.gpa = result.frame * 4096 + Number(BigInt.asUintN(12, va));
+    answer.gpa = result.frame * 4096 + (result.vaLo & 0xfff);
     answer.global = result.global;
     answer.allow = this.allowed(access, ac);
     return answer;

@@ -72,3 +72,13 @@ export function walkRules(controls: PagingControls, features: PagingFeatures, pk
     fetchReported: nx || smep,
   };
 }
+
+/**
+ * The same tables without their rights: what is mapped, whoever may use it. For a debugger that looks;
+ * absent entries and reserved bits still end a walk.
+ */
+export const withoutRights = (rules: WalkRules): WalkRules => ({
+  ...rules,
+  permissions: new Uint8Array(16),
+  pkruMask: 0,
+});

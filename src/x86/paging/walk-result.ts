@@ -37,7 +37,10 @@ export class WalkResult<A extends Physical> {
   error = 0;
   reason: FaultReason | undefined = undefined;
 
-  /** The walker's own working pair. */
+  /** The address walked, as one value and as two halves of it: splitting a bigint by shifts costs ten times more. */
+  private readonly whole = new BigUint64Array(1);
+  private readonly halves = new Uint32Array(this.whole.buffer);
+  /** The walker's own working pairs. */
   readonly scratch: Entry = { lo: 0, hi: 0 };
   readonly desired: Entry = { lo: 0, hi: 0 };
   /** By level: the entry as read, then as the A/D updates left it. */
@@ -45,6 +48,18 @@ export class WalkResult<A extends Physical> {
   private readonly addresses = new Float64Array(6);
   private readonly rights = new Uint8Array(6);
 
+  /** Called by the walker at its start. */
+  begin(va: bigint): void {
+    this.whole[0] = va;
+    this.reason = undefined;
+    this.error = 0;
+  }
+  get vaLo(): number {
+    return this.halves[0] ?? 0;
+  }
+  get vaHi(): number {
+    return this.halves[1] ?? 0;
+  }
   /** Called by the walker as it reads the entry of a level. */
   record(level: number, at: number, lo: number, hi: number, inherited: number): void {
     this.level = level;

@@ -58,12 +58,9 @@ export function walk<A extends Physical>(
   out: WalkResult<A>,
   sink?: WalkSink<A>,
 ): WalkResult<A> {
-  const vaLo = Number(BigInt.asUintN(32, va));
-  const vaHi = Number(BigInt.asUintN(32, va >> 32n));
-  out.reason = undefined;
-  out.error = 0;
-  if (rules.format.levels === 0) return withoutPaging(vaLo, out);
-  while (!attempt(rules, root, vaLo, vaHi, access, port, out, sink));
+  out.begin(va);
+  if (rules.format.levels === 0) return withoutPaging(out);
+  while (!attempt(rules, root, access, port, out, sink));
   return out;
 }
 
@@ -71,14 +68,12 @@ export function walk<A extends Physical>(
 function attempt<A extends Physical>(
   rules: WalkRules,
   root: WalkRoot<A>,
-  vaLo: number,
-  vaHi: number,
   access: number,
   port: TablePort<A>,
   out: WalkResult<A>,
   sink: WalkSink<A> | undefined,
 ): boolean {
-  const rights = descend(rules, root, vaLo, vaHi, access, port, out, sink);
+  const rights = descend(rules, root, access, port, out, sink);
   if (rights < 0) return true;
   const { format } = rules;
   const { level } = out;
@@ -95,7 +90,7 @@ function attempt<A extends Physical>(
   if (port.exchange && !setAccessedDirty(format, write, port, out, sink)) return false;
 
   const below = (format.pages[level] ?? 1) - 1;
-  const lowFrame = ((lo >>> 12) & ~below) | ((vaLo >>> 12) & below);
+  const lowFrame = ((lo >>> 12) & ~below) | ((out.vaLo >>> 12) & below);
   // A 4 MiB page holds physical bits 35:32 in bits 16:13, else zero (PSE-36, SDM 3A table 4-4).
   const highFrame = format.entryBytes === 8 ? hi & 0xfffff : level === 2 ? (lo >>> 13) & 0xf : 0;
   out.kind = "translation";
@@ -111,8 +106,6 @@ function attempt<A extends Physical>(
 function descend<A extends Physical>(
   rules: WalkRules,
   root: WalkRoot<A>,
-  vaLo: number,
-  vaHi: number,
   access: number,
   port: TablePort<A>,
   out: WalkResult<A>,
@@ -120,11 +113,14 @@ function descend<A extends Physical>(
 ): number {
   const { format, reserved } = rules;
   const { entryBytes } = format;
+  const { vaLo, vaHi } = out;
   let level = format.levels;
   let table: number;
   out.top = level;
-  if (typeof root === "number") table = root - (root % 4096);
-  else {
+  if (typeof root === "number") {
+    if (format.rootInRegisters) throw new Error("a PAE walk starts from the PDPTE registers");
+    table = root - (root & 0xfff);
+  } else {
     const index = vaLo >>> 30;
     const lo = root[2 * index] ?? 0;
     const hi = root[2 * index + 1] ?? 0;
@@ -198,11 +194,11 @@ function fault<A extends Physical>(
   return -1;
 }
 
-function withoutPaging<A extends Physical>(vaLo: number, out: WalkResult<A>): WalkResult<A> {
+function withoutPaging<A extends Physical>(out: WalkResult<A>): WalkResult<A> {
   out.kind = "translation";
   out.top = 0;
   out.level = 1;
-  out.frame = (vaLo >>> 12) as FrameOf<A>;
+  out.frame = (out.vaLo >>> 12) as FrameOf<A>;
   out.access = ACC.all;
   out.dirty = true;
   out.global = false;

@@ -15,6 +15,7 @@ import {
   type WalkRoot,
   walk,
   walkRules,
+  withoutRights,
 } from "../../../src/x86";
 import { features, g1, g1Root, longMode, Tables } from "./tables";
 
@@ -195,6 +196,19 @@ describe("walk, 4-level", () => {
   });
 });
 
+describe("withoutRights", () => {
+  it("finds what is mapped whoever may use it, and still stops at absent and reserved entries", () => {
+    const controls = { ...longMode, cr4: longMode.cr4 | CR4.SMAP | CR4.PKE };
+    const rules = withoutRights(walkRules(controls, features, 0xffffffff));
+    const look = (leaf: bigint) =>
+      walk(rules, g1Root, 0x5000n, 0, passive(g1().set(0x4028, leaf)), new WalkResult<Gpa>());
+    assert.equal(look(0x9007n).frame, 9);
+    assert.equal(look(0x9001n).frame, 9);
+    assert.equal(look(0x9006n).reason, "not-present");
+    assert.equal(look((1n << 50n) | 0x9007n).reason, "reserved");
+  });
+});
+
 describe("walk, other formats", () => {
   const bits32: PagingControls = { cr0: CR0.PE | CR0.PG | CR0.WP, cr4: CR4.PSE, efer: 0n };
   const pae: PagingControls = { ...bits32, cr4: CR4.PAE };
@@ -251,6 +265,10 @@ describe("walk, other formats", () => {
     ]);
     const absent = run({ tables, va: 0x40000000n, access: user, controls: pae, root }).result;
     assert.deepEqual([absent.error, absent.level], [4, 3]);
+  });
+
+  it("a PAE walk that starts from memory is a bug", () => {
+    assert.throws(() => run({ tables: g1(), va: 0n, access: 0, controls: pae }), /PDPTE registers/);
   });
 
   it("PAE: a reserved bit in a present PDPTE refuses the load and keeps the old registers", () => {
