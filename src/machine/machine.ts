@@ -1,5 +1,5 @@
 import type { Vm } from "../kvm";
-import type { CpuState, Gpa, Gva, Hpa, Hva, Trace, TraceEvent } from "../x86";
+import type { CpuState, Gpa, Gva, Hpa, Hva, PagingFeatures, Trace, TraceEvent } from "../x86";
 
 /** How guest memory is translated: by the processor alone, or by the KVM-style engine. */
 export type MmuMode = "none" | "shadow";
@@ -83,6 +83,8 @@ export interface Machine {
   readonly vcpus: readonly VcpuView[];
   /** The hypervisor; absent under `mmu: none`. */
   readonly vm: Vm | undefined;
+  /** What the guest's processor has, as far as walks of its tables depend on it. */
+  readonly pagingFeatures: PagingFeatures;
   /** Instructions retired so far by all vCPUs: the position in the run. */
   readonly tick: number;
   /** VM exits so far by reason; without a hypervisor empty. */

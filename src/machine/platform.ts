@@ -1,0 +1,33 @@
+import type { Vm } from "../kvm";
+import type { Engine, Gpa, Hpa, Hva, VcpuCore } from "../x86";
+import type { PageSource } from "./byte-space";
+import type { Piece } from "./loaders/boot-image";
+import type { PcBoard } from "./pc-board";
+import type { Refusal } from "./refusal";
+
+/** What lies under the vCPUs: bare memory, or a host with a hypervisor. */
+export interface Platform {
+  readonly vm: Vm | undefined;
+  /** VM exits by reason. */
+  readonly exits: Readonly<Record<string, number>>;
+  /** The board a vCPU will be plugged into. */
+  board(vcpu: number): PcBoard;
+  /** Called once when the core exists: it needs its board first. */
+  attach(vcpu: number, core: VcpuCore, engine: Engine): void;
+  /** Puts an image into guest memory; a refusal when part of it has no memory. */
+  load(pieces: readonly Piece[]): Refusal | undefined;
+  readonly gpa: PageSource<Gpa>;
+  readonly hpa: PageSource<Hpa>;
+  readonly hva: PageSource<Hva>;
+  /** The host drops the page behind a guest physical address and maps it anew. */
+  dropPage(gpa: number): void;
+  /** INIT or a start-up IPI gave the vCPU other registers. */
+  registersReplaced(vcpu: number): void;
+  /** Before a vCPU goes on: a VM entry where there is a hypervisor. */
+  beforeSlice(vcpu: number): void;
+  /** What `check` found since the last call. */
+  takeViolations(): readonly string[];
+  save(): unknown;
+  /** After the vCPUs' registers are back. */
+  restore(saved: unknown): void;
+}

@@ -1,0 +1,57 @@
+import { type CpuState, FLAG, S, type VcpuCore } from "../x86";
+import type { VcpuView } from "./machine";
+import type { Runnable } from "./scheduler";
+import { ACTIVITY } from "./signals";
+
+const NAMES = ["running", "halted", "waiting for SIPI", "shut down"] as const;
+const PENDING_VALID = 2 ** 31;
+/** Vectors that push an error code (SDM 3A table 6-1). */
+const WITH_ERROR: readonly number[] = [8, 10, 11, 12, 13, 14, 17, 21];
+const PAGE_FAULT = 14;
+
+/** One vCPU of the machine, for debuggers and for the scheduler. */
+export class MachineVcpu implements VcpuView, Runnable {
+  constructor(
+    readonly id: number,
+    readonly core: VcpuCore,
+  ) {}
+
+  get state(): CpuState {
+    return this.core.state;
+  }
+  get retired(): number {
+    return this.core.retired;
+  }
+  get activity(): (typeof NAMES)[number] {
+    return NAMES[this.state.u32(S.activity)] ?? "shut down";
+  }
+
+  get pending(): VcpuView["pending"] {
+    const word = this.state.u32(S.pending);
+    if (word < PENDING_VALID) return undefined;
+    const vector = word & 0xff;
+    return {
+      vector,
+      ...(WITH_ERROR.includes(vector) ? { error: this.state.u32(S.pending + 4) } : {}),
+      ...(vector === PAGE_FAULT ? { cr2: this.state.u64(S.pending + 8) } : {}),
+    };
+  }
+
+  /** Something would wake it from HLT: an NMI, or an interrupt while IF is set. */
+  private get awoken(): boolean {
+    const { state } = this;
+    if (state.u32(S.nmiPending) !== 0 && state.u32(S.nmiBlocked) === 0) return true;
+    return state.u32(S.irqLine) !== 0 && (state.u64(S.rflags) & FLAG.IF) !== 0n;
+  }
+
+  get canRun(): boolean {
+    const activity = this.state.u32(S.activity);
+    return activity === ACTIVITY.running || (activity === ACTIVITY.halted && this.awoken);
+  }
+
+  /** Halted, and an interrupt could end that. */
+  get mayWake(): boolean {
+    const { state } = this;
+    return state.u32(S.activity) === ACTIVITY.halted && (state.u64(S.rflags) & FLAG.IF) !== 0n;
+  }
+}
