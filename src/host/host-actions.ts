@@ -1,5 +1,5 @@
 import { type Hva, hva, PAGE_SIZE, type Pfn, type Trace } from "../x86";
-import type { Mapping } from "./mapping";
+import { MARK, type Mapping } from "./mapping";
 import type { HvaRange } from "./notifiers";
 import type { HostProcess, Refused } from "./process";
 
@@ -41,6 +41,20 @@ export function performHostAction(
   return action === "swap-out"
     ? swapOut(process, trace, mapping, index, frame)
     : migrate(process, trace, mapping, index, frame);
+}
+
+/**
+ * Was the page used since it was last asked? Asks the process's own mark and the notifiers, and clears
+ * both, as reclaim does to choose its victims. `absent`: not resident.
+ */
+export function agePage(process: HostProcess, address: Hva): "young" | "old" | "absent" {
+  const mapping = process.mappingAt(address);
+  const index = mapping?.indexOf(address) ?? 0;
+  if (mapping?.frame(index) === undefined) return "absent";
+  const own = mapping.isMarked(index, MARK.accessed);
+  mapping.clear(index, MARK.accessed);
+  const others = process.notifiers.clearFlushYoung(pageRange(mapping, index));
+  return own || others ? "young" : "old";
 }
 
 function swapOut(

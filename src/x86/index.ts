@@ -6,6 +6,7 @@ export * from "./cpu/system/cpu-model";
 export { resetState, startup } from "./cpu/system/reset";
 export * from "./paging/bits";
 export * from "./paging/entry-bit";
+export * from "./paging/entry-mask";
 export * from "./paging/error-code";
 export * from "./paging/format";
 export * from "./paging/frame-port";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type HostAction, performHostAction } from "../../src/host";
+import { agePage, type HostAction, performHostAction } from "../../src/host";
 import { hpaOf, pfn } from "../../src/x86";
 import { host, Listener, page } from "./host";
 
@@ -82,6 +82,18 @@ describe("host actions", () => {
     assert.match(outcome.kind === "refused" ? outcome.reason : "", /no free host frame/);
     assert.deepEqual([heard, full.heard], [[], []], "nobody is told of a change that is none");
     assert.equal(process.translate(page(2)), 0x100002);
+  });
+
+  it("a page is young once after its last use, whoever saw it", () => {
+    const { process, heard, listener } = touched();
+    assert.equal(agePage(process, page(2)), "young");
+    assert.equal(agePage(process, page(2)), "old");
+    listener.young = true;
+    assert.equal(agePage(process, page(2)), "young");
+    assert.deepEqual(heard, Array(3).fill("n clear-flush 2-3"));
+    assert.equal(agePage(process, page(3)), "absent");
+    assert.equal(agePage(process, page(99)), "absent");
+    assert.equal(heard.length, 3);
   });
 
   it("asks every notifier about use, also after a yes", () => {

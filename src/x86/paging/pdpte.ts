@@ -1,3 +1,4 @@
+import type { PagingMode } from "./format";
 import { pdpteReserved } from "./reserved";
 import type { Entry, Physical, TablePort } from "./table-port";
 import type { PdpteRegisters } from "./walk";
@@ -7,6 +8,13 @@ export const pdpteRegisters = (): PdpteRegisters => new Uint32Array(8);
 
 /** Address of the PDPTE table: bits 31:5 of CR3 (SDM 3A table 4-7). */
 export const pdpteTable = (cr3: bigint): number => Number(cr3 & 0xffffffe0n);
+
+/**
+ * Address of the top table that CR3 names outside PAE paging: bits 51:12, or 31:12 with 4-byte
+ * entries (SDM 3A tables 4-3, 4-12). PCID, PWT and PCD are not part of it.
+ */
+export const topTable = (mode: PagingMode, cr3: bigint): number =>
+  Number(cr3 & (mode === "32-bit" ? 0xfffff000n : 0xffffffffff000n));
 
 /**
  * Loads the PDPTEs as MOV to CR3 does (SDM 3A 4.4.1). Undefined, with `into` untouched, when a

@@ -1,5 +1,6 @@
 import { entryBits, entryName } from "./bits";
 import type { EntryBit } from "./entry-bit";
+import { entryRights } from "./entry-mask";
 import { ACC, PFEC, permissionFault } from "./permission";
 import { reservedAt } from "./reserved";
 import type { Physical } from "./table-port";
@@ -99,8 +100,7 @@ function permissionFailure<A extends Physical>(
 function blamed<A extends Physical>(result: WalkResult<A>, right: number): number {
   for (let level = result.top; level > result.level; level--)
     if (!(result.inheritedAccess(level - 1) & right)) return level;
-  const own =
-    (result.entryLo(result.level) & 6) | (result.entryHi(result.level) & 0x80000000 ? 0 : ACC.exec);
+  const own = entryRights(result.entryLo(result.level), result.entryHi(result.level));
   return own & right ? 0 : result.level;
 }
 

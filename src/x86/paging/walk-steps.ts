@@ -1,7 +1,9 @@
 import { type EntryRole, entryBits, entryFlags, entryName, entryRole } from "./bits";
 import { describeBits } from "./entry-bit";
+import { entryRights } from "./entry-mask";
 import { errorFlags, errorText } from "./error-code";
 import { entryIndex, isCanonical } from "./format";
+import { ACC } from "./permission";
 import type { FrameOf, PassivePort, Physical } from "./table-port";
 import { type WalkRoot, type WalkRules, walk } from "./walk";
 import { type Failure, walkFailure } from "./walk-failure";
@@ -45,7 +47,7 @@ export interface WalkReport<A extends Physical> {
         readonly errorText: string;
         readonly failure: Failure;
       }
-    /** No walk: the access ends in #GP or #SS (SDM 3A 4.5.1). */
+    /** No walk: the access ends in #GP or #SS (SDM 1 3.3.7.1). */
     | { readonly kind: "non-canonical"; readonly text: string };
 }
 
@@ -72,11 +74,11 @@ export function inspectWalk<A extends Physical>(
   const steps: WalkStep<A>[] = [];
   const lo = Number(BigInt.asUintN(32, va));
   const hi = Number(BigInt.asUintN(32, va >> 32n));
-  let rights = 7;
+  let rights: number = ACC.all;
   const element = (level: number, at: A, entryLo: number, entryHi: number): void => {
     const entry = (BigInt(entryHi) << 32n) | BigInt(entryLo);
     const role = entryRole(format, level, entry);
-    const own = role === "register" ? 7 : (entryLo & 6) | (entryHi & 0x80000000 ? 0 : 1);
+    const own = role === "register" ? ACC.all : entryRights(entryLo, entryHi);
     rights &= own;
     steps.push({
       level,

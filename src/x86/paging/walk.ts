@@ -1,3 +1,4 @@
+import { ENTRY, entryRights, tableAddress } from "./entry-mask";
 import { entryIndex, type Format } from "./format";
 import { ACC, accessErrorBits, PFEC, permissionFault } from "./permission";
 import { type ReservedMasks, reservedAt } from "./reserved";
@@ -33,14 +34,6 @@ export interface WalkSink<A extends Physical> {
   /** The walk set D in the leaf at `at`. */
   dirty?(level: number, at: A): void;
 }
-
-const P = 1;
-const W = 2;
-const U = 4;
-const A_BIT = 0x20;
-const D_BIT = 0x40;
-const PS = 0x80;
-const G = 0x100;
 
 /**
  * The one walker (SDM 3A 4.3 … 4.8): the processor over guest or shadow tables, KVM's guest walker
@@ -95,10 +88,10 @@ function attempt<A extends Physical>(
   const highFrame = format.entryBytes === 8 ? hi & 0xfffff : level === 2 ? (lo >>> 13) & 0xf : 0;
   out.kind = "translation";
   out.frame = (highFrame * 0x100000 + lowFrame) as FrameOf<A>;
-  out.dirty = (out.entryLo(level) & D_BIT) !== 0;
+  out.dirty = (out.entryLo(level) & ENTRY.dirty) !== 0;
   // Without the D bit writes must come back here: it is set on the first one.
-  out.access = write || lo & D_BIT ? rights : rights & ~ACC.write;
-  out.global = rules.globalPages && (lo & G) !== 0;
+  out.access = write || lo & ENTRY.dirty ? rights : rights & ~ACC.write;
+  out.global = rules.globalPages && (lo & ENTRY.global) !== 0;
   return true;
 }
 
@@ -126,8 +119,8 @@ function descend<A extends Physical>(
     const hi = root[2 * index + 1] ?? 0;
     out.record(level, IN_REGISTER, lo, hi, ACC.all);
     sink?.element?.(level, IN_REGISTER as A, lo, hi);
-    if (!(lo & P)) return fault(rules, access, out, 0, "not-present");
-    table = tableOf(lo, hi);
+    if (!(lo & ENTRY.present)) return fault(rules, access, out, 0, "not-present");
+    table = tableAddress(lo, hi);
     level--;
   }
   let rights: number = ACC.all;
@@ -141,13 +134,13 @@ function descend<A extends Physical>(
     const { lo, hi } = entry;
     out.record(level, at, lo, hi, rights);
     sink?.element?.(level, at, lo, hi);
-    if (!(lo & P)) return fault(rules, access, out, 0, "not-present");
+    if (!(lo & ENTRY.present)) return fault(rules, access, out, 0, "not-present");
     const masks = reservedAt(level, (lo >>> 7) & 1);
     if ((lo & (reserved[masks] ?? 0)) | (hi & (reserved[masks + 1] ?? 0)))
       return fault(rules, access, out, PFEC.reserved | PFEC.present, "reserved");
-    rights &= (lo & (W | U)) | (hi & 0x80000000 ? 0 : ACC.exec);
-    if (level === 1 || (lo & PS && format.large[level])) return rights;
-    table = tableOf(lo, hi);
+    rights &= entryRights(lo, hi);
+    if (level === 1 || (lo & ENTRY.large && format.large[level])) return rights;
+    table = tableAddress(lo, hi);
     level--;
   }
 }
@@ -166,7 +159,7 @@ function setAccessedDirty<A extends Physical>(
     const at = out.entryAt(level);
     if (at === IN_REGISTER) continue;
     const lo = out.entryLo(level);
-    const missing = (A_BIT | (write && level === out.level ? D_BIT : 0)) & ~lo;
+    const missing = (ENTRY.accessed | (write && level === out.level ? ENTRY.dirty : 0)) & ~lo;
     if (missing === 0) continue;
     expected.lo = lo;
     expected.hi = desired.hi = out.entryHi(level);
@@ -175,8 +168,8 @@ function setAccessedDirty<A extends Physical>(
     if (outcome === "changed") return false;
     if (outcome !== "done") continue;
     out.setEntry(level, desired.lo, desired.hi);
-    if (missing & A_BIT) sink?.accessed?.(level, at);
-    if (missing & D_BIT) sink?.dirty?.(level, at);
+    if (missing & ENTRY.accessed) sink?.accessed?.(level, at);
+    if (missing & ENTRY.dirty) sink?.dirty?.(level, at);
   }
   return true;
 }
@@ -205,6 +198,3 @@ function withoutPaging<A extends Physical>(out: WalkResult<A>): WalkResult<A> {
   out.pkey = 0;
   return out;
 }
-
-const tableOf = (lo: number, hi: number): number =>
-  (hi & 0xfffff) * 0x100000000 + ((lo & 0xfffff000) >>> 0);

@@ -3,10 +3,13 @@ import {
   bitFields,
   describeBits,
   describeError,
+  ENTRY,
+  ENTRY_HI_NX,
   entryBits,
   entryFlags,
   entryFrame,
   entryName,
+  entryRights,
   entryRole,
   errorFlags,
   errorText,
@@ -76,6 +79,24 @@ describe("entry bits", () => {
       const ids = rows.map((row) => row.id);
       assert.equal(new Set(ids).size, ids.length, "ids are distinct");
     });
+
+  it("the walker's masks are the bits of the rows", () => {
+    const ids = {
+      present: "p",
+      writable: "w",
+      user: "u",
+      accessed: "a",
+      dirty: "d",
+      large: "ps",
+      global: "g",
+    };
+    for (const [name, mask] of Object.entries(ENTRY)) {
+      const row = entryBits(long, 2, 0x80n).find(({ id }) => id === ids[name as keyof typeof ids]);
+      assert.equal(row && 1 << row.bit, mask, name);
+    }
+    assert.equal(entryRights(7, 0), 7);
+    assert.equal(entryRights(3, ENTRY_HI_NX), 2);
+  });
 
   it("flag text has the letters of the bits that are set, or says not present", () => {
     assert.equal(entryFlags(long, 1, 0x8000000000009067n), "P W U A D NX");

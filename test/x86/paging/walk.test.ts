@@ -11,6 +11,8 @@ import {
   type PagingControls,
   passive,
   pdpteRegisters,
+  pdpteTable,
+  topTable,
   WalkResult,
   type WalkRoot,
   walk,
@@ -292,6 +294,13 @@ describe("walk, other formats", () => {
       run({ tables: new Tables().page(0x1000), va: 0n, access, controls: smep }).result.error,
       0x14,
     );
+  });
+
+  it("CR3 names the top table with bits 51:12, 31:12 or, for PDPTEs, 31:5", () => {
+    const cr3 = 0x8004_5678_9abc_dffbn;
+    assert.equal(topTable("4-level", cr3), 0x4_5678_9abc_d000);
+    assert.equal(topTable("32-bit", cr3), 0x9abcd000);
+    assert.equal(pdpteTable(cr3), 0x9abcdfe0);
   });
 
   it("F-031 without paging the linear address is the physical one", () => {
