@@ -25,19 +25,26 @@ const { values: options } = parseArgs({
   },
 });
 
-if (options.headless) {
+try {
+  if (options.headless) runHeadless();
+  else if (!options.browser && hasCode()) openInCode();
+  else await openInBrowser();
+} catch (problem) {
+  console.error(problem.message);
+  process.exitCode = 1;
+}
+
+function runHeadless() {
   build();
   const command = ["dist/cli.js", "run", guest, "--mmu", "shadow", "--trace", TRACE];
-  process.exitCode =
-    spawnSync(process.execPath, command, { cwd: root, stdio: "inherit" }).status ?? 1;
-} else if (!options.browser && hasCode()) {
+  const { status } = spawnSync(process.execPath, command, { cwd: root, stdio: "inherit" });
+  process.exitCode = status ?? 1;
+}
+
+function openInCode() {
   build();
-  // Windows has code.cmd, which only a shell can start.
-  const args = ["--new-window", `--extensionDevelopmentPath=${root}`, samples];
-  run("opening VS Code", "code", ...args);
+  run("opening VS Code", "code", "--new-window", `--extensionDevelopmentPath=${root}`, samples);
   console.log("VS Code is opening on the samples. Press F5 there.");
-} else {
-  await openInBrowser();
 }
 
 async function openInBrowser() {
@@ -81,14 +88,13 @@ function hasCode() {
   return spawnSync("code --version", { shell: true, stdio: "ignore" }).status === 0;
 }
 
-/** Runs a step quietly; if it fails, its output is shown and nothing after it is tried. */
+/** Runs a step quietly; if it fails, what it said is the error. */
 function run(what, command, ...args) {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd: root,
     encoding: "utf8",
+    // Windows has code.cmd, which only a shell can start.
     shell: command === "code" && process.platform === "win32",
   });
-  if (status === 0) return;
-  console.error(`${what} failed: ${error?.message ?? `${stdout}${stderr}`}`);
-  process.exit(status ?? 1);
+  if (status !== 0) throw new Error(`${what} failed: ${error?.message ?? `${stdout}${stderr}`}`);
 }

@@ -123,6 +123,11 @@ export class Workbench {
     }
   }
 
+  /** What the editor says about the exception at the stopped line. */
+  async exceptionText() {
+    return (await this.page.locator(".exception-widget").first().textContent()) ?? "";
+  }
+
   async waitForEnded() {
     await this.rows("Call Stack").first().waitFor({ state: "detached" });
     await this.page.locator(".statusbar.debugging").first().waitFor({ state: "detached" });
@@ -213,6 +218,16 @@ export class Workbench {
     await this.page.locator(".monaco-menu").getByRole("menuitem", { name }).click();
   }
 
+  /** Drags the edge of the side bar. */
+  async widenSideBar(width) {
+    const bar = await this.page.locator(".part.sidebar").boundingBox();
+    const y = bar.y + bar.height / 2;
+    await this.page.mouse.move(bar.x + bar.width, y);
+    await this.page.mouse.down();
+    await this.page.mouse.move(bar.x + width, y, { steps: 5 });
+    await this.page.mouse.up();
+  }
+
   async addWatch(expression) {
     await this.setExpanded("Watch", true);
     await this.paneAction("Watch", "Add Expression");
@@ -247,6 +262,18 @@ export class Workbench {
 
   statusBar() {
     return this.page.locator(".statusbar");
+  }
+
+  /** The text of a tree row's tooltip. */
+  async tooltip(title, text) {
+    const label = this.rows(title).filter({ hasText: text }).first().locator(".label-name");
+    const box = await label.boundingBox();
+    // A first move leaves any hover that is open, the second is the one it reacts to.
+    await this.page.mouse.move(box.x + 10, box.y + 60);
+    await this.page.mouse.move(box.x + 10, box.y + box.height / 2, { steps: 4 });
+    const hover = this.page.locator(".workbench-hover, .monaco-hover").filter({ visible: true });
+    await hover.first().waitFor();
+    return hover.first().textContent();
   }
 
   notifications() {

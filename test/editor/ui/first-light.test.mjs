@@ -1,0 +1,175 @@
+// What a person sees who opens the samples with the installed package and presses F5.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { launchBrowser } from "../browser.mjs";
+import { output, packageExtension, root } from "../packaging.mjs";
+import { startServer } from "../server.mjs";
+import { stillSettings } from "../settings.mjs";
+import { expectSoon } from "../wait.mjs";
+import { Workbench } from "../workbench.mjs";
+
+const tour = path.join(root, "media/guests/paging-tour");
+const TREES = ["Shadow Roots", "Sptes", "Unsync Pages", "Memslots"];
+
+/** Lines move when the guest is edited; what they say does not. */
+function lineOf(file, text) {
+  const lines = readFileSync(path.join(tour, file), "utf8").split("\n");
+  const at = lines.findIndex((line) => line.includes(text));
+  assert.ok(at >= 0, `${file} has a line with "${text}"`);
+  return at + 1;
+}
+
+describe("first light, from the installed package", () => {
+  let server;
+  let browser;
+  let page;
+  let workbench;
+
+  before(async function () {
+    this.timeout(120_000);
+    const { file } = packageExtension();
+    server = await startServer({ settings: stillSettings, vsix: [file] });
+    browser = await launchBrowser();
+    page = await browser.newPage({ viewport: { width: 1600, height: 1150 } });
+    workbench = await Workbench.open(
+      page,
+      server.url({
+        workspace: path.join(root, "media/samples/samples.code-workspace"),
+        open: path.join(tour, "tour.c"),
+      }),
+    );
+    await workbench.tab("tour.c").waitFor();
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+  afterEach(async function () {
+    const name = this.currentTest.title.replace(/\W+/g, "-");
+    const state = this.currentTest.state;
+    await page?.screenshot({ path: path.join(output, `first-light-${state}-${name}.png`) });
+  });
+
+  it("stops on entry after F5, with all four trees in the side bar", async () => {
+    await workbench.startDebugging();
+    await workbench.waitForStopped({ says: /entry/i });
+    await workbench.widenSideBar(620);
+    await workbench.setExpanded("Variables", false);
+    for (const tree of TREES) await workbench.setExpanded(tree, true);
+    await workbench
+      .statusBar()
+      .filter({ hasText: "tick 0 · vcpu 0 · shadow · 0 unsync" })
+      .waitFor();
+    await expectSoon(async () => (await workbench.treeRows("Memslots"))[0], "a memslot");
+    assert.match((await workbench.treeRows("Memslots"))[0], /slot 0 .*0x0/);
+  });
+
+  it("runs to a breakpoint in the source", async () => {
+    const line = lineOf("demand-paging.c", "*first = 1;");
+    await workbench.openFile("demand-paging.c");
+    await workbench.goToLine(line);
+    await workbench.toggleBreakpoint(line);
+    await workbench.startDebugging();
+    await workbench.waitForStopped({ line, says: /breakpoint/i });
+    await expectSoon(
+      async () => (await workbench.treeRows("Shadow Roots")).length > 1,
+      "shadow roots",
+    );
+  });
+
+  it("watches an address that is not mapped yet", async () => {
+    await workbench.addWatch("hpa(0x40000000)");
+    await expectSoon(
+      async () => /not present at level \d/.test((await workbench.texts("Watch"))[0]),
+      async () => `the level at which the walk ends: ${await workbench.texts("Watch")}`,
+    );
+  });
+
+  it("stops on the guest's own page fault, with cr2 and the error code in words", async () => {
+    await workbench.setBreakpointEnabled("Page fault", true);
+    await workbench.startDebugging();
+    await workbench.waitForStopped({ line: lineOf("demand-paging.c", "*first = 1;") });
+    await expectSoon(
+      async () => /0x40000000/.test(await workbench.exceptionText()),
+      "the exception, beside its line",
+    );
+    const text = await workbench.exceptionText();
+    assert.match(text, /page fault/i);
+    assert.match(text, /write/i);
+    assert.match(text, /not present/i);
+    await workbench.setExpanded("Variables", true);
+    await workbench.expandRow("Variables", "Last event");
+    await expectSoon(
+      async () => (await workbench.texts("Variables")).some((t) => /cr2 = .*0x40000000/.test(t)),
+      async () => `cr2 among ${await workbench.texts("Variables")}`,
+    );
+    const error = (await workbench.texts("Variables")).find((t) => t.startsWith("error"));
+    assert.match(error, /0x2\b.*W/);
+    await workbench.setExpanded("Variables", false);
+  });
+
+  it("watches the same address once guest and hypervisor have mapped it", async () => {
+    await workbench.setBreakpointEnabled("Page fault", false);
+    const line = lineOf("demand-paging.c", "u64 zero = *second;");
+    await workbench.goToLine(line);
+    await workbench.toggleBreakpoint(line);
+    await workbench.startDebugging();
+    await workbench.waitForStopped({ line });
+    await expectSoon(
+      async () => /= hpa:0x[0-9a-f]+/.test((await workbench.texts("Watch"))[0]),
+      async () => `a host address: ${await workbench.texts("Watch")}`,
+    );
+  });
+
+  it("lists the sptes of an address, and shows them in Shadow Roots", async () => {
+    await workbench.command("Penumbra: Go to Address…");
+    await workbench.answer("gva:0x40000000");
+    await expectSoon(
+      async () => (await workbench.treeRows("Sptes")).some((row) => row.includes("0x40000000")),
+      async () => `the spte of gva 0x40000000: ${await workbench.treeRows("Sptes")}`,
+    );
+    await expectSoon(
+      async () =>
+        (await workbench.treeRows("Shadow Roots")).some((row) => row.includes("0x40000000")),
+      async () => `the same in Shadow Roots: ${await workbench.treeRows("Shadow Roots")}`,
+    );
+    assert.match(await workbench.tooltip("Sptes", "0x40000000"), /writable/i);
+    await workbench.command("Penumbra: Clear the Filter of Sptes");
+  });
+
+  it("stops at an invlpg before it acts, with the page in Unsync Pages", async () => {
+    await workbench.addWatch("hpa(0x40277000)");
+    await workbench.setBreakpointEnabled("INVLPG", true);
+    await workbench.startDebugging();
+    const line = lineOf("stale-translation.c", "invlpg(remapped);");
+    await workbench.waitForStopped({ line: lineOf("cpu.h", "invlpg %0") });
+    await expectSoon(
+      async () => (await workbench.treeRows("Unsync Pages")).length > 0,
+      "an unsync page",
+    );
+    assert.ok(line > 0);
+  });
+
+  it("sees Unsync Pages empty one step after the sync", async () => {
+    await workbench.setBreakpointEnabled("INVLPG", false);
+    await workbench.openFile("stale-translation.c");
+    const line = lineOf("stale-translation.c", "write_control(cr3, kernel_root);");
+    await workbench.goToLine(line);
+    await workbench.toggleBreakpoint(line);
+    await workbench.startDebugging();
+    await workbench.waitForStopped({ line });
+    await workbench.stepOver();
+    await expectSoon(
+      async () => (await workbench.pane("Unsync Pages").textContent()).includes("No unsync pages"),
+      async () => `no unsync pages: ${await workbench.treeRows("Unsync Pages")}`,
+    );
+  });
+
+  it("ends when told to, and the views say so", async () => {
+    await workbench.command("Debug: Stop");
+    await workbench.waitForEnded();
+    await workbench.pane("Shadow Roots").getByText("No guest is being debugged.").waitFor();
+    assert.equal(await workbench.notifications().count(), 0);
+  });
+});
