@@ -1,0 +1,216 @@
+import { type Gpa, gfnOf, type Hva, PAGE_SIZE } from "../x86";
+import {
+  ADDRESS_SPACES,
+  generationValue,
+  MemorySlot,
+  newDirtyBitmap,
+  newSlotArch,
+  SLOT_FLAG,
+  type SlotPlace,
+  type SlotSet,
+  USER_SLOT_FLAGS,
+} from "./memslots";
+import { reachPoint } from "./mmu/announce";
+import { writeProtectSlot } from "./mmu/dirty-log";
+import { storedGeneration } from "./mmu/spte";
+import type { MmuState } from "./mmu/state";
+import { zapAllFast } from "./mmu/zap";
+import { type Refusal, refuse } from "./refusal";
+
+/** `kvm_userspace_memory_region`: what the caller asks for. */
+export interface MemoryRegion {
+  /** Slot id in bits 15:0, address space in 31:16. */
+  readonly slot: number;
+  readonly flags: number;
+  readonly guestPhysAddr: Gpa;
+  readonly memorySize: number;
+  readonly userspaceAddr: Hva;
+}
+
+export type RegionChange = "create" | "delete" | "move" | "flags" | "none";
+export type RegionOutcome = { readonly kind: "done"; readonly change: RegionChange } | Refusal;
+
+/** KVM_USER_MEM_SLOTS: 32764 plus 3 private ones make the 15 bits of an id. */
+const USER_SLOTS = 32764;
+/** Largest slot, in pages (KVM_MEM_MAX_NR_PAGES). */
+const MAX_PAGES = 2 ** 31 - 1;
+const GPA_LIMIT = 2 ** 52;
+/** User addresses of a 4-level host end here. */
+const HVA_LIMIT = 2 ** 47;
+/** KVM_MIN_ALLOC_MMU_PAGES and the share of guest pages allowed as shadow pages. */
+const MIN_MMU_PAGES = 64;
+const GUEST_PAGES_PER_MMU_PAGE = 50;
+/** Frames kept free for pages that are made before others are freed. */
+const SLACK = 32;
+
+/** KVM_SET_USER_MEMORY_REGION (api.rst 4.35): creates, deletes, moves a slot or changes its flags. */
+export function setMemoryRegion(state: MmuState, region: MemoryRegion): RegionOutcome {
+  const wrong = wrongShape(region);
+  if (wrong) return wrong;
+  const asId = region.slot >>> 16;
+  const set = state.slotSets[asId]!;
+  const id = region.slot & 0xffff;
+  const old = set.byId(id);
+  const place: SlotPlace = {
+    id,
+    asId,
+    baseGfn: gfnOf(region.guestPhysAddr),
+    npages: region.memorySize / PAGE_SIZE,
+    userspaceAddr: region.userspaceAddr,
+    flags: region.flags,
+  };
+  const change = changeOf(place, old);
+  if (typeof change !== "string") return change;
+  if (change === "create" || change === "move") {
+    const other = overlapping(set, place);
+    if (other)
+      return refuse(
+        "EEXIST",
+        `slot ${id} at gpa ${hex(region.guestPhysAddr)} overlaps slot ${other.id} at gpa ${hex(other.baseGfn * PAGE_SIZE)}: choose another address`,
+      );
+  }
+  if (change !== "none") apply(state, set, change, place, old);
+  return { kind: "done", change };
+}
+
+function wrongShape(region: MemoryRegion): Refusal | undefined {
+  const { slot, flags, guestPhysAddr, memorySize, userspaceAddr } = region;
+  const id = slot & 0xffff;
+  const said = `slot ${id}`;
+  if (flags & ~USER_SLOT_FLAGS)
+    return refuse(
+      "EINVAL",
+      `${said}: unknown flags ${hex(flags & ~USER_SLOT_FLAGS)}; 1 logs dirty pages, 2 is read-only`,
+    );
+  if (memorySize % PAGE_SIZE || guestPhysAddr % PAGE_SIZE || userspaceAddr % PAGE_SIZE)
+    return refuse(
+      "EINVAL",
+      `${said}: gpa ${hex(guestPhysAddr)}, size ${hex(memorySize)} and hva ${hex(userspaceAddr)} must be multiples of 0x1000`,
+    );
+  if (userspaceAddr < 0 || userspaceAddr + memorySize > HVA_LIMIT)
+    return refuse(
+      "EINVAL",
+      `${said}: hva ${hex(userspaceAddr)}, size ${hex(memorySize)} is not all user memory: choose an address below ${hex(HVA_LIMIT)}`,
+    );
+  if (id >= USER_SLOTS || slot >>> 16 >= ADDRESS_SPACES)
+    return refuse(
+      "EINVAL",
+      `${said} of address space ${slot >>> 16}: ids go to ${USER_SLOTS - 1}, address spaces to ${ADDRESS_SPACES - 1}`,
+    );
+  if (guestPhysAddr + memorySize > GPA_LIMIT)
+    return refuse(
+      "EINVAL",
+      `${said}: gpa ${hex(guestPhysAddr)}, size ${hex(memorySize)} goes beyond the 52 bits of a physical address`,
+    );
+  if (memorySize / PAGE_SIZE > MAX_PAGES)
+    return refuse(
+      "EINVAL",
+      `${said}: ${hex(memorySize)} bytes are more than one slot may have; use several`,
+    );
+  return undefined;
+}
+
+function changeOf(place: SlotPlace, old: MemorySlot | undefined): RegionChange | Refusal {
+  const said = `slot ${place.id}`;
+  if (place.npages === 0)
+    return old ? "delete" : refuse("EINVAL", `${said} does not exist, so it cannot be deleted`);
+  if (!old) return "create";
+  if (place.npages !== old.npages)
+    return refuse(
+      "EINVAL",
+      `${said} has ${old.npages} pages and cannot be resized to ${place.npages}: delete it and create it again`,
+    );
+  if (place.userspaceAddr !== old.userspaceAddr)
+    return refuse(
+      "EINVAL",
+      `${said} is backed by hva ${hex(old.userspaceAddr)} and cannot change to ${hex(place.userspaceAddr)}: delete it and create it again`,
+    );
+  if ((place.flags ^ old.flags) & SLOT_FLAG.readonly)
+    return refuse(
+      "EINVAL",
+      `${said} cannot change between read-only and writable: delete it and create it again`,
+    );
+  if (place.baseGfn !== old.baseGfn) return "move";
+  return place.flags !== old.flags ? "flags" : "none";
+}
+
+function overlapping(set: SlotSet, place: SlotPlace): MemorySlot | undefined {
+  const end = place.baseGfn + place.npages;
+  return set.slots.find(
+    (s) => s.id !== place.id && s.baseGfn < end && place.baseGfn < s.baseGfn + s.npages,
+  );
+}
+
+/** The sequence of 3.18: take the old slot out of use, put the new one in. */
+function apply(
+  state: MmuState,
+  set: SlotSet,
+  change: RegionChange,
+  place: SlotPlace,
+  old: MemorySlot | undefined,
+): void {
+  const others = set.slots.filter((slot) => slot.id !== place.id);
+  if (old && (change === "delete" || change === "move")) {
+    const invalid = { ...placeOf(old), flags: old.flags | SLOT_FLAG.invalid };
+    swap(state, set, [...others, new MemorySlot(invalid, old.arch, old.dirtyBitmap)]);
+    reachPoint(state, "M1");
+    zapAllFast(state);
+    reachPoint(state, "M2");
+  }
+  if (change === "delete") swap(state, set, others);
+  else {
+    const arch = old && change === "flags" ? old.arch : newSlotArch(place);
+    const slot = new MemorySlot(place, arch, dirtyBitmapFor(place, old));
+    swap(state, set, [...others, slot]);
+    if (slot.logsDirty && !old?.logsDirty) writeProtectSlot(state, slot);
+  }
+  state.maxPages = defaultMaxPages(state);
+}
+
+function dirtyBitmapFor(place: SlotPlace, old: MemorySlot | undefined): Uint32Array | undefined {
+  if (!(place.flags & SLOT_FLAG.logDirty)) return undefined;
+  return old?.dirtyBitmap ?? newDirtyBitmap(place.npages);
+}
+
+/**
+ * Publishes a set of slots. Between publishing and the new generation nothing that is looked up may
+ * be cached; when the part of the generation that mmio sptes keep wraps, all of them go.
+ */
+function swap(state: MmuState, set: SlotSet, slots: readonly MemorySlot[]): void {
+  const before = generationValue(set);
+  set.updateInProgress = true;
+  set.publish(slots);
+  announceGeneration(state, set, before);
+  reachPoint(state, "M3");
+  const during = generationValue(set);
+  set.generation += ADDRESS_SPACES;
+  set.updateInProgress = false;
+  const stored = storedGeneration(set.generation);
+  if (stored - (stored % ADDRESS_SPACES) === 0) zapAllFast(state);
+  announceGeneration(state, set, during);
+  reachPoint(state, "M4");
+}
+
+function announceGeneration(state: MmuState, set: SlotSet, before: bigint): void {
+  if (!state.trace.wants("generation")) return;
+  state.trace.emit("generation", {
+    as_id: set.asId,
+    before,
+    after: generationValue(set),
+    in_progress: set.updateInProgress,
+  });
+}
+
+function defaultMaxPages(state: MmuState): number {
+  let pages = 0;
+  for (const set of state.slotSets) for (const slot of set.slots) pages += slot.npages;
+  const wanted = Math.max(MIN_MMU_PAGES, Math.floor(pages / GUEST_PAGES_PER_MMU_PAGE));
+  return Math.min(wanted, state.memory.zones.mmu.pages - SLACK);
+}
+
+function placeOf(slot: MemorySlot): SlotPlace {
+  const { id, asId, baseGfn, npages, userspaceAddr, flags } = slot;
+  return { id, asId, baseGfn, npages, userspaceAddr, flags };
+}
+
+const hex = (value: number): string => `0x${value.toString(16)}`;

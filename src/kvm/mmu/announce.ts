@@ -1,0 +1,66 @@
+import { ROLE, roleAccess, roleLevel } from "./role";
+import type { ShadowPage } from "./shadow-page";
+import { type Sptep, spteValue } from "./spte";
+import type { MmuState } from "./state";
+
+/** Fields of the events that print a whole shadow page. */
+export const pageFields = (page: ShadowPage) => ({
+  gen: page.mmuValidGen,
+  gfn: page.gfn,
+  role: page.role,
+  level: roleLevel(page.role),
+  direct: (page.role & ROLE.direct) !== 0,
+  access: roleAccess(page.role),
+  root_count: page.rootCount,
+  unsync: page.unsync,
+  sp: page.serial,
+  spt: page.spt,
+});
+
+export type PageEvent = "kvm_mmu_sync_page" | "kvm_mmu_unsync_page" | "kvm_mmu_prepare_zap_page";
+
+export function announcePage(state: MmuState, name: PageEvent, page: ShadowPage): void {
+  if (state.trace.wants(name)) state.trace.emit(name, pageFields(page));
+}
+
+/** Why an spte went away (`spte_drop`). */
+export type DropReason =
+  | "gpte-write"
+  | "invlpg"
+  | "sync"
+  | "notifier"
+  | "slot"
+  | "zap"
+  | "large-replace"
+  | "recycle"
+  | "direct-access-change"
+  | "new-frame"
+  | "mmio-stale";
+
+export function announceDrop(
+  state: MmuState,
+  sptep: Sptep,
+  lo: number,
+  hi: number,
+  reason: DropReason,
+): void {
+  if (!state.trace.wants("spte_drop")) return;
+  const page = state.pageOf(sptep);
+  const index = sptep - page.base;
+  state.trace.emit("spte_drop", {
+    sptep: state.hpaOf(sptep),
+    old: spteValue(lo, hi),
+    level: page.level,
+    gfn: page.gfnAt(index),
+    sp: page.serial,
+    index,
+    reason,
+  });
+}
+
+/** A named interleaving point (mmu.rst names none; ours): listeners may let another actor run here. */
+export type Point = "P1" | "P2" | "M1" | "M2" | "M3" | "M4" | "N1" | "N2" | "Z1" | "Z2";
+
+export function reachPoint(state: MmuState, point: Point): void {
+  if (state.trace.wants("point")) state.trace.emit("point", { point });
+}

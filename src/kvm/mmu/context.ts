@@ -1,0 +1,72 @@
+import { type Gfn, type Gpa, WalkResult, type WalkRules } from "../../x86";
+import type { CpuRole } from "./cpu-role";
+import { Fault } from "./fault-state";
+import type { GuestCpu } from "./guest-cpu";
+import { REQUEST, type Request } from "./requests";
+import { ROLE, type RoleWord } from "./role";
+import { NO_ROOT, type Root } from "./root";
+import type { Sptep } from "./spte";
+import { newVcpuStats, type VcpuStats } from "./stats";
+
+/** KVM_MMU_NUM_PREV_ROOTS. */
+export const PREV_ROOTS = 3;
+
+/** The last translation that turned out to be mmio (`mmio_gva`, `mmio_gfn`, `mmio_access`, `mmio_gen`). */
+export interface MmioCache {
+  /** Page address; `undefined` in a direct MMU, where the gfn alone decides. */
+  readonly gva: bigint | undefined;
+  readonly gfn: Gfn;
+  readonly access: number;
+  readonly generation: number;
+}
+
+/** A page fault for the guest. */
+export interface InjectedFault {
+  readonly error: number;
+  readonly cr2: bigint;
+}
+
+/** What the guest's registers mean for the MMU; made anew when a register that counts changes. */
+export interface MmuMode {
+  readonly cpuRole: CpuRole;
+  readonly rootRole: RoleWord;
+  /** How the guest's own tables are walked. */
+  readonly guestRules: WalkRules;
+  /** How the hardware walks the shadow tables: CR0.WP = 1 and EFER.NX = 1 whatever the guest says. */
+  readonly hardwareRules: WalkRules;
+}
+
+/** `kvm_mmu` of one vCPU, with what its vCPU keeps for it: roots, roles, mmio cache, requests. */
+export class MmuContext {
+  root: Root = NO_ROOT;
+  /** Most recently used first. */
+  readonly prevRoots: Root[] = new Array(PREV_ROOTS).fill(NO_ROOT);
+  mmioCache: MmioCache | undefined;
+  /** `REQUEST` bits. */
+  requests = 0;
+  /** Where the last emulation was replaced by zapping the table: the same again is emulated. */
+  lastUnprotect: { readonly rip: bigint; readonly address: bigint } | undefined;
+  /** The guest's own fault that the last fault turned out to be; taken by the vCPU. */
+  injected: InjectedFault | undefined;
+  /** Why the vCPU cannot go on: a sentence for the person. */
+  failure: string | undefined;
+  readonly stats: VcpuStats = newVcpuStats();
+  /** The fault being handled, and the guest walk made for it: overwritten by the next. */
+  readonly fault = new Fault();
+  readonly walk = new WalkResult<Gpa>();
+
+  constructor(
+    readonly id: number,
+    readonly cpu: GuestCpu,
+    public mode: MmuMode,
+    /** First of the four words of `pae_root`, a frame below 4 GiB. */
+    readonly paeRoot: Sptep,
+  ) {}
+
+  get direct(): boolean {
+    return (this.mode.rootRole & ROLE.direct) !== 0;
+  }
+  has(request: Request): boolean {
+    return (this.requests & REQUEST[request]) !== 0;
+  }
+}

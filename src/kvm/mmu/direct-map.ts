@@ -1,0 +1,34 @@
+import { ACC, gfn } from "../../x86";
+import { reachPoint } from "./announce";
+import type { MmuContext } from "./context";
+import type { Fault } from "./fault-state";
+import { faultinPfn, isFaultStale, retry } from "./faultin";
+import { announceRequested, mapLeaf } from "./fetch";
+import { adjustLevel } from "./level";
+import { makePagesAvailable } from "./make-room";
+import { entryOf, topPage } from "./mmio";
+import { RET, type Ret } from "./result";
+import type { MmuState } from "./state";
+import { isWriteTracked } from "./write-track";
+
+/** PAE roots hold 2M entries at most. */
+const NONPAGING_MAX_LEVEL = 2;
+
+/** A fault of a guest that does not page: gva = gpa, any access is allowed (nonpaging_page_fault). */
+export function directFault(state: MmuState, context: MmuContext, fault: Fault): Ret {
+  fault.gfn = gfn(Number(fault.address >> 12n));
+  fault.slot = state.slotSets[0]!.find(fault.gfn);
+  fault.maxLevel = NONPAGING_MAX_LEVEL;
+  if (fault.slot && fault.present && fault.write && isWriteTracked(fault.slot, fault.gfn))
+    return RET.writeProtected;
+  const found = faultinPfn(state, context, fault, ACC.all);
+  if (found !== RET.continue) return found;
+  reachPoint(state, "P2");
+  if (isFaultStale(state, context, fault)) return RET.retry;
+  if (!makePagesAvailable(state)) return retry(state, "no-page");
+  const root = topPage(context, fault.address);
+  if (!root) return retry(state, "obsolete-root");
+  adjustLevel(state, fault);
+  announceRequested(state, fault);
+  return mapLeaf(state, context, fault, entryOf(root, fault.address), ACC.all);
+}

@@ -1,0 +1,129 @@
+import { type Gfn, pagesPerLevel } from "../../x86";
+import type { MmuContext } from "./context";
+import { type Fault, NOSLOT_PFN } from "./fault-state";
+import { retry } from "./faultin";
+import { getShadowPage } from "./get-page";
+import { adjustLevel, roundForLevel } from "./level";
+import { ON_FAULT } from "./make-spte";
+import { entryOf } from "./mmio";
+import { linkShadowPage, unlinkChild } from "./parents";
+import { prefetchAround } from "./prefetch";
+import { RET, type Ret } from "./result";
+import { childRole, roleAccess } from "./role";
+import { mmuSetSpte } from "./set-spte";
+import type { ShadowPage } from "./shadow-page";
+import { isPresent, LO, type Sptep } from "./spte";
+import type { MmuState } from "./state";
+import { syncChildren } from "./sync";
+import { childOf } from "./unsync";
+import { gpteChanged } from "./walk-guest";
+
+/**
+ * Builds the shadow of the walk in `context.walk` down to the leaf (FNAME(fetch)). Each guest table
+ * is write-protected first and then read again, so a change that slipped in between is seen; then
+ * the access is tried again.
+ */
+export function fetch(state: MmuState, context: MmuContext, fault: Fault, access: number): Ret {
+  const { walk, root } = context;
+  if (root.kind !== "page") {
+    // The table of a dummy root has come to lie in a slot since: build the real root.
+    state.request(context, "freeObsoleteRoots");
+    return retry(state, "obsolete-root");
+  }
+  if (gpteChanged(state, context, walk.top)) return RET.retry;
+  let page = root.page;
+  page.writeFloodingCount = 0;
+  while (page.level > walk.level) {
+    const level = page.level - 1;
+    const sptep = entryOf(page, fault.address);
+    const table = walk.tableFrame(level);
+    const existing = existingChild(state, sptep, table);
+    const child = existing ?? tableBelow(state, context, page, sptep, table, level);
+    if (gpteChanged(state, context, level)) return RET.retry;
+    if (!existing) linkShadowPage(state, sptep, child);
+    page = child;
+    page.writeFloodingCount = 0;
+  }
+  adjustLevel(state, fault);
+  announceRequested(state, fault);
+  return mapLeaf(state, context, fault, entryOf(page, fault.address), access);
+}
+
+/** The page for a guest table, in sync before anything can reach it. */
+function tableBelow(
+  state: MmuState,
+  context: MmuContext,
+  parent: ShadowPage,
+  sptep: Sptep,
+  table: Gfn,
+  level: number,
+): ShadowPage {
+  const access = context.walk.inheritedAccess(level);
+  const role = childRole(parent.role, false, access, sptep - parent.base);
+  const page = getShadowPage(state, context, table, role);
+  if (page.unsyncChildren > 0) syncChildren(state, context, page);
+  return page;
+}
+
+/** The child there is, when it stands for this gfn. */
+export function existingChild(state: MmuState, sptep: Sptep, frame: Gfn): ShadowPage | undefined {
+  const lo = state.words[2 * sptep]!;
+  if (!isPresent(lo) || lo & LO.large) return undefined;
+  const child = childOf(state, lo, state.words[2 * sptep + 1]!);
+  return child.gfn === frame ? child : undefined;
+}
+
+/** From the entry that stands for the guest's leaf down to the goal level, through direct pages. */
+export function mapLeaf(
+  state: MmuState,
+  context: MmuContext,
+  fault: Fault,
+  top: Sptep,
+  access: number,
+): Ret {
+  let sptep = top;
+  let page = state.pageOf(sptep);
+  while (page.level > fault.goalLevel) {
+    validateDirect(state, sptep, access);
+    const base = roundForLevel(fault.gfn, page.level);
+    let child = existingChild(state, sptep, base);
+    if (!child) {
+      const role = childRole(page.role, true, access, sptep - page.base);
+      child = getShadowPage(state, context, base, role);
+      linkShadowPage(state, sptep, child);
+    }
+    page = child;
+    const index = Math.floor((fault.gfn - base) / pagesPerLevel(page.level));
+    sptep = page.base + index;
+  }
+  const target = {
+    slot: fault.pfn === NOSLOT_PFN ? undefined : fault.slot,
+    gfn: roundForLevel(fault.gfn, fault.goalLevel),
+    pfn: fault.pfn,
+    access,
+    hostWritable: fault.mapWritable,
+    write: fault.write,
+  };
+  const ret = mmuSetSpte(state, context, sptep, target, ON_FAULT);
+  if (ret !== RET.spurious) prefetchAround(state, context, sptep);
+  return ret;
+}
+
+/** A direct child built for other rights than the gpte now grants is let go (validate_direct_spte). */
+function validateDirect(state: MmuState, sptep: Sptep, access: number): void {
+  const lo = state.words[2 * sptep]!;
+  if (!isPresent(lo) || lo & LO.large) return;
+  const child = childOf(state, lo, state.words[2 * sptep + 1]!);
+  if (roleAccess(child.role) === access) return;
+  unlinkChild(state, child, sptep);
+  state.flushRemoteTlbs("direct page of other access");
+}
+
+export function announceRequested(state: MmuState, fault: Fault): void {
+  if (!state.trace.wants("kvm_mmu_spte_requested")) return;
+  state.trace.emit("kvm_mmu_spte_requested", {
+    gfn: fault.gfn,
+    pfn: fault.pfn,
+    level: fault.goalLevel,
+  });
+}

@@ -1,0 +1,89 @@
+import type { Gfn } from "../../x86";
+import { accountShadowed } from "./account";
+import { pageFields } from "./announce";
+import type { MmuContext } from "./context";
+import { ROLE, type RoleWord, roleLevel } from "./role";
+import { ENTRIES, ShadowPage } from "./shadow-page";
+import { EMPTY_HI, EMPTY_LO } from "./spte";
+import type { MmuState } from "./state";
+import { syncPage } from "./sync";
+import { commitZap, type InvalidList, prepareZap } from "./zap";
+
+/**
+ * The shadow page for `(gfn, role)`: the one there is, or a new one (mmu.rst, "Shadow pages"). An
+ * unsync page that is found is brought up to date, as the guest need not flush for what it is about
+ * to link, but stays unsync.
+ */
+export function getShadowPage(
+  state: MmuState,
+  context: MmuContext,
+  frame: Gfn,
+  role: RoleWord,
+): ShadowPage {
+  const found = findPage(state, context, frame, role);
+  const page = found ?? allocatePage(state, frame, role);
+  if (state.trace.wants("kvm_mmu_get_page"))
+    state.trace.emit("kvm_mmu_get_page", { ...pageFields(page), created: found === undefined });
+  return page;
+}
+
+function findPage(
+  state: MmuState,
+  context: MmuContext,
+  frame: Gfn,
+  role: RoleWord,
+): ShadowPage | undefined {
+  const list: InvalidList = [];
+  let collisions = 0;
+  let found: ShadowPage | undefined;
+  // A copy, because pages may be zapped on the way.
+  for (const page of [...state.hash.bucket(frame)]) {
+    if (state.isObsolete(page)) continue;
+    if (page.gfn !== frame) {
+      collisions++;
+      continue;
+    }
+    if (page.role !== role) {
+      // The frame becomes an upper-level table: it may not be writable through a page gone unsync.
+      if (roleLevel(role) > 1 && page.unsync) prepareZap(state, page, list);
+      continue;
+    }
+    if (role & ROLE.direct) {
+      found = page;
+      break;
+    }
+    if (page.unsync) {
+      const outcome = syncPage(state, context, page, list);
+      if (outcome === "gone") break;
+      if (outcome === "flush") state.flushRemoteTlbs("unsync page reused");
+    }
+    page.writeFloodingCount = 0;
+    found = page;
+    break;
+  }
+  if (!found) state.stats.mmu_cache_miss++;
+  commitZap(state, list);
+  if (collisions > state.stats.max_mmu_page_hash_collisions)
+    state.stats.max_mmu_page_hash_collisions = collisions;
+  return found;
+}
+
+function allocatePage(state: MmuState, frame: Gfn, role: RoleWord): ShadowPage {
+  const place = state.allocateFrame();
+  const page = new ShadowPage({ gfn: frame, role }, place, {
+    serial: state.nextSerial++,
+    mmuValidGen: state.mmuValidGen,
+  });
+  const { words } = state;
+  const end = 2 * (place.base + ENTRIES);
+  for (let word = 2 * place.base; word < end; word += 2) {
+    words[word] = EMPTY_LO;
+    words[word + 1] = EMPTY_HI;
+  }
+  state.adopt(page);
+  state.active.add(page);
+  state.usedPages++;
+  state.hash.insert(page);
+  if (page.hasGptes) accountShadowed(state, page);
+  return page;
+}

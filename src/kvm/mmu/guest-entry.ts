@@ -1,0 +1,51 @@
+import {
+  ACC,
+  type Entry,
+  type Gfn,
+  type Gpa,
+  gfn,
+  gpaOf,
+  type ReservedMasks,
+  reservedAt,
+} from "../../x86";
+import { ROLE, roleAccess, roleQuadrant } from "./role";
+import { ENTRIES, type ShadowPage } from "./shadow-page";
+
+/* What a level-1 guest entry says, for the code that reads it without a walk (sync, prefetch). */
+
+const GPTE = { present: 1, writable: 2, user: 4, accessed: 0x20, dirty: 0x40 } as const;
+const NX = 0x80000000;
+const FRAME_HI = 0xfffff;
+
+/** Bytes of an entry of the guest table that `page` shadows. */
+export const gpteBytes = (page: ShadowPage): 4 | 8 => (page.role & ROLE.has4ByteGpte ? 4 : 8);
+
+/** Address of the guest entry behind entry `index` of a level-1 page. */
+export function gpteAddress(page: ShadowPage, index: number): Gpa {
+  const bytes = gpteBytes(page);
+  const first = bytes === 4 ? roleQuadrant(page.role) * ENTRIES * bytes : 0;
+  return gpaOf(page.gfn, first + index * bytes);
+}
+
+/** gfn a 4K entry maps. */
+export const gpteGfn = (entry: Entry): Gfn =>
+  gfn((entry.hi & FRAME_HI) * 0x100000 + (entry.lo >>> 12));
+
+/**
+ * Access that the entry grants inside a page with role `page.role`: without D no write, so that the
+ * first write comes to the walker.
+ */
+export function gpteAccess(page: ShadowPage, entry: Entry): number {
+  let access = entry.hi & NX ? 0 : ACC.exec;
+  if (entry.lo & GPTE.writable && entry.lo & GPTE.dirty) access |= ACC.write;
+  if (entry.lo & GPTE.user) access |= ACC.user;
+  return access & roleAccess(page.role);
+}
+
+/** An spte may stand for the entry before the guest uses it: present, accessed, no reserved bit. */
+export function isPrefetchable(entry: Entry, reserved: ReservedMasks): boolean {
+  const wanted = GPTE.present | GPTE.accessed;
+  if ((entry.lo & wanted) !== wanted) return false;
+  const at = reservedAt(1, (entry.lo >>> 7) & 1);
+  return (entry.lo & reserved[at]!) === 0 && (entry.hi & reserved[at + 1]!) === 0;
+}

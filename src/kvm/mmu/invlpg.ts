@@ -1,0 +1,49 @@
+import type { MmuContext } from "./context";
+import { dropMmioCache, entryOf } from "./mmio";
+import type { Root } from "./root";
+import type { ShadowPage } from "./shadow-page";
+import { isLeaf, isPresent } from "./spte";
+import type { MmuState } from "./state";
+import { canSync, syncSpte } from "./sync";
+import { childOf } from "./unsync";
+import { isNonCanonical } from "./walk-guest";
+import { zapEntry } from "./zap";
+
+/** INVLPG (mmu.rst, "Guest invlpg"): the entry for `va` is brought in line, in every root the vCPU keeps. */
+export function invlpg(state: MmuState, context: MmuContext, va: bigint): void {
+  context.stats.invlpg++;
+  if (isNonCanonical(context, va)) return;
+  context.cpu.flushTlbPage(va);
+  if (context.direct) {
+    dropMmioCache(context);
+    return;
+  }
+  invalidateAddress(state, context, va, context.root);
+  for (const root of context.prevRoots) invalidateAddress(state, context, va, root);
+}
+
+/** Brings the entry for `va` in line where its page is unsync, and forgets it as mmio. */
+export function invalidateAddress(
+  state: MmuState,
+  context: MmuContext,
+  va: bigint,
+  root: Root,
+): void {
+  dropMmioCache(context, va);
+  if (context.direct || root.kind !== "page") return;
+  let page: ShadowPage | undefined = root.page;
+  while (page) {
+    const sptep = entryOf(page, va);
+    if (page.unsync) {
+      const outcome = canSync(context, page)
+        ? syncSpte(state, context, page, sptep - page.base, "invlpg")
+        : "gone";
+      if (outcome === "gone") zapEntry(state, page, sptep, "invlpg");
+      if (outcome !== "same") state.flushRemoteTlbs("invlpg");
+    }
+    if (page.unsyncChildren === 0) return;
+    const lo = state.words[2 * sptep]!;
+    if (!isPresent(lo) || isLeaf(lo, page.level)) return;
+    page = childOf(state, lo, state.words[2 * sptep + 1]!);
+  }
+}

@@ -1,0 +1,136 @@
+import { type Gfn, gfn } from "../../x86";
+import type { MmuContext } from "./context";
+import type { Fault } from "./fault-state";
+import { RET, type Ret } from "./result";
+import { ENTRIES, type ShadowPage } from "./shadow-page";
+import {
+  isLeaf,
+  isMmio,
+  isPresent,
+  mmioAccess,
+  mmioGeneration,
+  mmioGfn,
+  mmioHi,
+  mmioLo,
+  type Sptep,
+  spteValue,
+  storedGeneration,
+} from "./spte";
+import { setSpte } from "./spte-write";
+import type { MmuState } from "./state";
+import { childOf } from "./unsync";
+
+/** The access bits an mmio spte keeps: W and U. */
+const MMIO_ACCESS = 6;
+
+const slotsOf = (state: MmuState) => state.slotSets[0]!;
+
+/** Remembers that the faulting page is mmio, unless the slots are just being changed (F-145). */
+export function cacheMmio(
+  state: MmuState,
+  context: MmuContext,
+  fault: Fault,
+  access: number,
+): void {
+  const slots = slotsOf(state);
+  if (slots.updateInProgress) return;
+  context.mmioCache = {
+    gva: context.direct ? undefined : fault.address & ~0xfffn,
+    gfn: fault.gfn,
+    access: access & MMIO_ACCESS,
+    generation: slots.generation,
+  };
+}
+
+/** Forgets the cached mmio page; all of it, or only when it is the page of `gva`. */
+export function dropMmioCache(context: MmuContext, gva?: bigint): void {
+  if (gva === undefined || context.mmioCache?.gva === (gva & ~0xfffn))
+    context.mmioCache = undefined;
+}
+
+/** Puts the mmio mark into an entry: the hardware reports RSVD there, and no walk is needed again. */
+export function markMmioSpte(state: MmuState, sptep: Sptep, frame: Gfn, access: number): void {
+  const generation = storedGeneration(slotsOf(state).generation);
+  const lo = mmioLo(frame, access, generation);
+  const hi = mmioHi(frame, generation);
+  if (state.trace.wants("mark_mmio_spte"))
+    state.trace.emit("mark_mmio_spte", {
+      sptep: state.hpaOf(sptep),
+      gfn: frame,
+      access: lo & 7,
+      gen: generation,
+    });
+  setSpte(state, sptep, lo, hi);
+}
+
+/**
+ * A fault with RSVD set, which only mmio entries cause (mmu.rst, "mmio"): by the vCPU's cache or by
+ * the entry itself the access is known to be mmio, unless the slots have changed since.
+ */
+export function handleMmioFault(state: MmuState, context: MmuContext, fault: Fault): Ret {
+  if (cacheMatches(state, context, fault.address)) return RET.emulate;
+  const sptep = lastEntry(state, context, fault.address);
+  if (sptep < 0) return RET.retry;
+  const lo = state.words[2 * sptep]!;
+  const hi = state.words[2 * sptep + 1]!;
+  // Somebody zapped it since the hardware looked.
+  if (!isMmio(lo, hi)) return RET.retry;
+  if (!isCurrentMmio(state, lo, hi)) return RET.invalid;
+  const frame = gfn(mmioGfn(lo, hi));
+  const access = mmioAccess(lo);
+  if (state.trace.wants("handle_mmio_page_fault"))
+    state.trace.emit("handle_mmio_page_fault", { addr: fault.address, gfn: frame, access });
+  fault.gfn = frame;
+  cacheMmio(state, context, fault, access);
+  return RET.emulate;
+}
+
+/** The vCPU's cache says that this address is mmio, and was filled under the present slots. */
+export function cacheMatches(state: MmuState, context: MmuContext, address: bigint): boolean {
+  const cache = context.mmioCache;
+  const slots = slotsOf(state);
+  if (!cache || slots.updateInProgress || cache.generation !== slots.generation) return false;
+  return context.direct ? BigInt(cache.gfn) === address >> 12n : cache.gva === (address & ~0xfffn);
+}
+
+function isCurrentMmio(state: MmuState, lo: number, hi: number): boolean {
+  const slots = slotsOf(state);
+  if (slots.updateInProgress) return false;
+  const current = storedGeneration(slots.generation);
+  const generation = mmioGeneration(lo, hi);
+  if (state.trace.wants("check_mmio_spte"))
+    state.trace.emit("check_mmio_spte", {
+      spte: spteValue(lo, hi),
+      kvm_gen: current,
+      spte_gen: generation,
+      valid: current === generation,
+    });
+  return current === generation;
+}
+
+/** The last entry on the way to `address` in the current root; -1 without a root. */
+export function lastEntry(state: MmuState, context: MmuContext, address: bigint): Sptep {
+  let page = topPage(context, address);
+  if (!page) return -1;
+  for (;;) {
+    const sptep = entryOf(page, address);
+    const lo = state.words[2 * sptep]!;
+    if (!isPresent(lo) || isLeaf(lo, page.level)) return sptep;
+    page = childOf(state, lo, state.words[2 * sptep + 1]!);
+  }
+}
+
+/** The page a walk of `address` starts in: the root, or the one of the PAE entry. */
+export function topPage(context: MmuContext, address: bigint): ShadowPage | undefined {
+  const { root } = context;
+  if (root.kind === "page") return root.page;
+  return root.kind === "pae" ? root.pages[Number((address >> 30n) & 3n)] : undefined;
+}
+
+/** The entry of `page` that translates `address`. */
+export const entryOf = (page: ShadowPage, address: bigint): Sptep =>
+  page.base + indexOf(address, page.level);
+
+/** Index into a table of 8-byte entries at this level. */
+export const indexOf = (address: bigint, level: number): number =>
+  Number((address >> BigInt(3 + 9 * level)) & BigInt(ENTRIES - 1));

@@ -1,0 +1,117 @@
+import type { HvaRange, MmuNotifier } from "../../host";
+import { type Gfn, gfn, PAGE_SIZE, pagesPerLevel } from "../../x86";
+import { LEAF_LEVELS, type MemorySlot } from "../memslots";
+import { reachPoint } from "./announce";
+import { pteListEntries } from "./pte-list";
+import { zapRmap } from "./rmap";
+import { LO, type Sptep } from "./spte";
+import { updateSpte } from "./spte-write";
+import type { MmuState } from "./state";
+
+/** A run of frames of one slot behind a range of host addresses. */
+interface Overlap {
+  readonly slot: MemorySlot;
+  readonly first: Gfn;
+  readonly end: Gfn;
+}
+
+/**
+ * What the VM does when the host changes the mappings behind its memory (mmu.rst, "Host updates";
+ * mmu_notifier_ops): drops the sptes that hold the old frames, and keeps new ones from being made
+ * until the host is done.
+ */
+export class VmNotifier implements MmuNotifier {
+  constructor(
+    private readonly state: MmuState,
+    private readonly onRelease: () => void,
+  ) {}
+
+  invalidateStart(range: HvaRange): void {
+    const { state } = this;
+    this.announce("kvm_unmap_hva_range", range);
+    const overlaps = this.overlaps(range);
+    if (overlaps.length > 0) {
+      const { notifier } = state;
+      const first = Math.min(...overlaps.map((o) => o.first));
+      const end = Math.max(...overlaps.map((o) => o.end));
+      const fresh = notifier.inProgress === 0;
+      notifier.rangeStart = fresh ? first : Math.min(notifier.rangeStart, first);
+      notifier.rangeEnd = fresh ? end : Math.max(notifier.rangeEnd, end);
+      notifier.inProgress++;
+      if (unmap(state, overlaps)) state.flushRemoteTlbs("mmu notifier");
+    }
+    reachPoint(state, "N1");
+  }
+
+  invalidateEnd(range: HvaRange): void {
+    const { state } = this;
+    reachPoint(state, "N2");
+    if (this.overlaps(range).length === 0) return;
+    state.notifier.seq++;
+    state.notifier.inProgress--;
+  }
+
+  clearFlushYoung(range: HvaRange): boolean {
+    return this.clearYoung(range);
+  }
+  clearYoung(range: HvaRange): boolean {
+    this.announce("kvm_age_hva", range);
+    let young = false;
+    for (const sptep of this.leaves(range)) {
+      const lo = this.state.words[2 * sptep]!;
+      if (!(lo & LO.accessed)) continue;
+      young = true;
+      updateSpte(this.state, sptep, lo & ~LO.accessed, this.state.words[2 * sptep + 1]!);
+    }
+    return young;
+  }
+  testYoung(range: HvaRange): boolean {
+    this.announce("kvm_test_age_hva", range);
+    return this.leaves(range).some((sptep) => (this.state.words[2 * sptep]! & LO.accessed) !== 0);
+  }
+
+  release(): void {
+    this.onRelease();
+  }
+
+  private leaves(range: HvaRange): Sptep[] {
+    return this.overlaps(range).flatMap(({ slot, first, end }) =>
+      LEAF_LEVELS.flatMap((level) =>
+        slot.arch.rmap[level - 1]!.slice(
+          slot.indexOf(first, level),
+          slot.indexOf(gfn(end - 1), level) + 1,
+        ).flatMap((head) => [...pteListEntries(head)]),
+      ),
+    );
+  }
+
+  private overlaps(range: HvaRange): Overlap[] {
+    return this.state.slotSets.flatMap((set) =>
+      set.slots.flatMap((slot) => {
+        const start = Math.max(range.start, slot.userspaceAddr);
+        const end = Math.min(range.end, slot.userspaceAddr + slot.npages * PAGE_SIZE);
+        if (start >= end) return [];
+        const frameAt = (address: number): Gfn =>
+          gfn(slot.baseGfn + Math.ceil((address - slot.userspaceAddr) / PAGE_SIZE));
+        return [{ slot, first: frameAt(start), end: frameAt(end) }];
+      }),
+    );
+  }
+
+  private announce(name: string, range: HvaRange): void {
+    if (this.state.trace.wants(name))
+      this.state.trace.emit(name, { start: range.start, end: range.end });
+  }
+}
+
+/** Drops every leaf of the frames, at every level. True when TLBs must be flushed. */
+function unmap(state: MmuState, overlaps: readonly Overlap[]): boolean {
+  let flush = false;
+  for (const { slot, first, end } of overlaps)
+    for (const level of LEAF_LEVELS) {
+      const span = pagesPerLevel(level);
+      for (let frame: number = first; frame < end; frame += span - (frame % span))
+        if (zapRmap(state, slot, gfn(frame), level, "notifier")) flush = true;
+    }
+  return flush;
+}

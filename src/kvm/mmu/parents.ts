@@ -1,0 +1,56 @@
+import { pfnOf } from "../../x86";
+import { pteListAdd, pteListCount, pteListEntries, pteListRemove } from "./pte-list";
+import { dropSpte } from "./rmap";
+import type { ShadowPage } from "./shadow-page";
+import { isLeaf, isPresent, NONLEAF_LO, pfnHi, pfnLo, type Sptep } from "./spte";
+import { clearSpte, setSpte } from "./spte-write";
+import type { MmuState } from "./state";
+import { childOf, markUnsync } from "./unsync";
+
+/**
+ * Makes the entry point at `child`. What it held goes: a large leaf out of the rmap, another child
+ * without its parent. Marks for sync what the child brings along.
+ */
+export function linkShadowPage(state: MmuState, sptep: Sptep, child: ShadowPage): void {
+  const lo = state.words[2 * sptep]!;
+  if (isPresent(lo)) dropEntry(state, sptep);
+  const frame = pfnOf(child.spt);
+  setSpte(state, sptep, pfnLo(frame) | NONLEAF_LO, pfnHi(frame));
+  child.parentPtes = pteListAdd(child.parentPtes, sptep);
+  announceParent(state, "parent_add", sptep, child);
+  if (child.unsync || child.unsyncChildren > 0) markUnsync(state, sptep);
+}
+
+function dropEntry(state: MmuState, sptep: Sptep): void {
+  const lo = state.words[2 * sptep]!;
+  if (isLeaf(lo, state.pageOf(sptep).level)) dropSpte(state, sptep, "large-replace");
+  else unlinkChild(state, childOf(state, lo, state.words[2 * sptep + 1]!), sptep);
+  state.flushRemoteTlbs("entry replaced by a table");
+}
+
+/** Clears an entry that points at `child`. The caller flushes. */
+export function unlinkChild(state: MmuState, child: ShadowPage, sptep: Sptep): void {
+  child.parentPtes = pteListRemove(child.parentPtes, sptep);
+  clearSpte(state, sptep);
+  announceParent(state, "parent_remove", sptep, child);
+}
+
+/** Clears every entry that points at the page. The caller flushes. */
+export function unlinkParents(state: MmuState, page: ShadowPage): void {
+  for (const sptep of pteListEntries(page.parentPtes)) unlinkChild(state, page, sptep);
+}
+
+function announceParent(
+  state: MmuState,
+  name: "parent_add" | "parent_remove",
+  sptep: Sptep,
+  child: ShadowPage,
+): void {
+  if (!state.trace.wants(name)) return;
+  state.trace.emit(name, {
+    sp: child.serial,
+    gfn: child.gfn,
+    sptep: state.hpaOf(sptep),
+    count: pteListCount(child.parentPtes),
+  });
+}

@@ -1,0 +1,62 @@
+import type { Gfn } from "../../x86";
+import { ACC } from "../../x86";
+import type { MmuContext } from "./context";
+import { gpteAccess, gpteAddress, gpteBytes, gpteGfn, isPrefetchable } from "./guest-entry";
+import { ON_PREFETCH } from "./make-spte";
+import { slotOf } from "./rmap";
+import { roleAccess } from "./role";
+import { mmuSetSpte } from "./set-spte";
+import type { ShadowPage } from "./shadow-page";
+import { isPresent, type Sptep } from "./spte";
+import type { MmuState } from "./state";
+
+/** PTE_PREFETCH_NUM: entries of the aligned window around the one that faulted. */
+const WINDOW = 8;
+
+/**
+ * Maps neighbours of a leaf just set whose host pages are resident (FNAME(pte_prefetch)): a guest
+ * that touches one page mostly touches the next. Never unsyncs, never sets A, stops at the first
+ * entry that does not lend itself.
+ */
+export function prefetchAround(state: MmuState, context: MmuContext, sptep: Sptep): void {
+  const page = state.pageOf(sptep);
+  if (page.level > 1 || state.notifier.inProgress > 0) return;
+  const { reserved } = context.mode.guestRules;
+  const entry = state.scratchEntry;
+  const index = sptep - page.base;
+  const first = index - (index % WINDOW);
+  for (let i = first; i < first + WINDOW; i++) {
+    if (i === index || isPresent(state.words[2 * (page.base + i)]!)) continue;
+    let frame: Gfn;
+    let access: number;
+    if (page.direct) {
+      frame = page.gfnAt(i);
+      access = roleAccess(page.role);
+    } else {
+      if (!state.guest.readEntry(gpteAddress(page, i), gpteBytes(page), entry)) return;
+      if (!isPrefetchable(entry, reserved)) return;
+      frame = gpteGfn(entry);
+      access = gpteAccess(page, entry);
+    }
+    if (!prefetchOne(state, context, page, i, frame, access)) return;
+  }
+}
+
+/** False when there is no writable resident host page, or the slot logs and would miss the write. */
+function prefetchOne(
+  state: MmuState,
+  context: MmuContext,
+  page: ShadowPage,
+  index: number,
+  frame: Gfn,
+  access: number,
+): boolean {
+  const slot = slotOf(state, page, frame);
+  if (!slot?.visible || slot.readonly || (access & ACC.write && slot.logsDirty)) return false;
+  const at = slot.hvaOf(frame);
+  const pfn = state.process.translate(at);
+  if (pfn === undefined || !state.process.mappingAt(at)?.backing.writable) return false;
+  const target = { slot, gfn: frame, pfn, access, hostWritable: true, write: false };
+  mmuSetSpte(state, context, page.base + index, target, ON_PREFETCH);
+  return true;
+}

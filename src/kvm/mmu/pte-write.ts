@@ -1,0 +1,71 @@
+import { type Gpa, gfnOf, gpa, pageOffset } from "../../x86";
+import type { MmuContext } from "./context";
+import { gpteBytes } from "./guest-entry";
+import { ROLE, roleLevel, roleQuadrant } from "./role";
+import { ENTRIES, type ShadowPage } from "./shadow-page";
+import type { MmuState } from "./state";
+import { flushOrZap, type InvalidList, prepareZap, zapEntry } from "./zap";
+
+/** Writes in a row after which a table is taken for plain memory. */
+const FLOOD = 3;
+
+/**
+ * Brings shadow pages in line after an emulated store of `bytes` at `at`, the memory already written
+ * (kvm_mmu_track_write): the entries it touched are emptied, never rebuilt.
+ */
+export function trackWrite(state: MmuState, context: MmuContext, at: Gpa, bytes: number): void {
+  if (state.indirectShadowPages === 0) return;
+  const wide = (context.mode.cpuRole.base & ROLE.has4ByteGpte) === 0 && !context.direct;
+  // A guest with 8-byte entries that stores one half has changed the whole entry.
+  const start = wide && bytes === 4 ? gpa(at - (at % 8)) : at;
+  const length = wide && bytes === 4 ? 8 : bytes;
+  const written = entryIsNonZero(state, start, length);
+  state.stats.mmu_pte_write++;
+  const list: InvalidList = [];
+  let flush = false;
+  const frame = gfnOf(at);
+  for (const page of [...state.hash.bucket(frame)]) {
+    if (page.gfn !== frame || !page.hasGptes || state.isObsolete(page)) continue;
+    if (isMisaligned(page, start, length) || isFlooded(page)) {
+      prepareZap(state, page, list);
+      state.stats.mmu_flooded++;
+      continue;
+    }
+    const { first, count } = entriesWritten(page, start);
+    for (let i = first; i < first + count; i++) {
+      if (zapEntry(state, page, page.base + i, "gpte-write")) flush = true;
+      if (written && page.level > 1) state.stats.mmu_pde_zapped++;
+    }
+  }
+  flushOrZap(state, list, flush, "gpte written");
+}
+
+function entryIsNonZero(state: MmuState, at: Gpa, bytes: number): boolean {
+  const entry = state.scratchEntry;
+  if (bytes !== 4 && bytes !== 8) return false;
+  return state.guest.readEntry(at, bytes, entry) && (entry.lo !== 0 || entry.hi !== 0);
+}
+
+/** The store cannot be one of an entry: it crosses entries, or is too small. Single bytes at their start pass. */
+function isMisaligned(page: ShadowPage, at: Gpa, bytes: number): boolean {
+  const size = gpteBytes(page);
+  const offset = pageOffset(at);
+  if (offset % size === 0 && bytes === 1) return false;
+  const crosses = Math.floor(offset / size) !== Math.floor((offset + bytes - 1) / size);
+  return crosses || bytes < 4;
+}
+
+/** Level-1 tables go unsync instead. */
+const isFlooded = (page: ShadowPage): boolean =>
+  page.level > 1 && ++page.writeFloodingCount >= FLOOD;
+
+/** The sptes that stand for the entry at `at`: two for a 4-byte directory entry, none in another quadrant. */
+function entriesWritten(page: ShadowPage, at: Gpa): { first: number; count: number } {
+  const offset = pageOffset(at);
+  if (!(page.role & ROLE.has4ByteGpte)) return { first: Math.floor(offset / 8), count: 1 };
+  const upper = roleLevel(page.role) > 1;
+  const index = Math.floor(offset / 4) * (upper ? 2 : 1);
+  const quadrant = Math.floor(index / ENTRIES);
+  if (quadrant !== roleQuadrant(page.role)) return { first: 0, count: 0 };
+  return { first: index % ENTRIES, count: upper ? 2 : 1 };
+}

@@ -1,0 +1,161 @@
+import { type Gfn, gfn, gfnOf, gpa, pfnOf } from "../../x86";
+import { type MmuContext, PREV_ROOTS } from "./context";
+import { getShadowPage } from "./get-page";
+import { makePagesAvailable } from "./make-room";
+import { dropMmioCache } from "./mmio";
+import { type RoleWord, roleLevel, withLevel } from "./role";
+import { NO_ROOT, PAE_ROOTS, type Root, rootPages } from "./root";
+import type { ShadowPage } from "./shadow-page";
+import { pfnHi, pfnLo } from "./spte";
+import type { MmuState } from "./state";
+import { syncRoots } from "./sync";
+import { CR3_FRAME } from "./walk-guest";
+import { commitZap, type InvalidList, prepareZap } from "./zap";
+
+/** Present bit: the only one a PAE PDPTE of ours has. */
+const PDPTE_PRESENT = 1;
+
+/** Gives the vCPU a root for its present registers and syncs it (kvm_mmu_load). */
+export function loadRoots(state: MmuState, context: MmuContext): void {
+  makePagesAvailable(state);
+  context.root = context.direct ? directRoots(state, context) : shadowRoot(state, context);
+  if (state.trace.wants("root_load"))
+    state.trace.emit("root_load", { vcpu: context.id, ...describe(context.root) });
+  syncRoots(state, context);
+  state.flushTlb(context, "root loaded");
+}
+
+function shadowRoot(state: MmuState, context: MmuContext): Root {
+  const pgd = context.cpu.cr3;
+  const frame = gfnOf(gpa(Number(pgd & CR3_FRAME)));
+  if (!state.slotSets[0]!.find(frame)?.visible) return { kind: "dummy", pgd };
+  return { kind: "page", page: takeRoot(state, context, frame, context.mode.rootRole), pgd };
+}
+
+/** Four level-2 pages, a GiB each, behind the four words of `pae_root`. */
+function directRoots(state: MmuState, context: MmuContext): Root {
+  const role = withLevel(context.mode.rootRole, roleLevel(context.mode.rootRole) - 1);
+  const pages: ShadowPage[] = [];
+  for (let i = 0; i < PAE_ROOTS; i++) {
+    const page = takeRoot(state, context, gfn(i << 18), role);
+    pages.push(page);
+    const word = 2 * (context.paeRoot + i);
+    state.words[word] = pfnLo(pfnOf(page.spt)) | PDPTE_PRESENT;
+    state.words[word + 1] = pfnHi(pfnOf(page.spt));
+  }
+  return { kind: "pae", pages, pgd: 0n };
+}
+
+function takeRoot(state: MmuState, context: MmuContext, frame: Gfn, role: RoleWord): ShadowPage {
+  const page = getShadowPage(state, context, frame, role);
+  page.rootCount++;
+  return page;
+}
+
+/** Lets go of a root slot; an invalid page goes with its last one. Returns the empty slot. */
+function freeRoot(state: MmuState, context: MmuContext, root: Root, list: InvalidList): Root {
+  if (root.kind === "none") return root;
+  for (const page of rootPages(root)) {
+    page.rootCount--;
+    if (page.rootCount === 0 && page.invalid) prepareZap(state, page, list);
+  }
+  if (root.kind === "pae")
+    state.words.fill(0, 2 * context.paeRoot, 2 * (context.paeRoot + PAE_ROOTS));
+  if (state.trace.wants("root_free"))
+    state.trace.emit("root_free", { vcpu: context.id, ...describe(root) });
+  return NO_ROOT;
+}
+
+/** Frees the slots for which `which` is true; the current one is number -1. */
+function freeRoots(
+  state: MmuState,
+  context: MmuContext,
+  which: (root: Root, slot: number) => boolean,
+): void {
+  const list: InvalidList = [];
+  if (which(context.root, -1)) context.root = freeRoot(state, context, context.root, list);
+  for (let i = 0; i < PREV_ROOTS; i++) {
+    const root = context.prevRoots[i]!;
+    if (which(root, i)) context.prevRoots[i] = freeRoot(state, context, root, list);
+  }
+  commitZap(state, list);
+}
+
+/** Frees the current and all cached roots (kvm_mmu_unload): what a change of mode begins with. */
+export function unloadRoots(state: MmuState, context: MmuContext): void {
+  freeRoots(state, context, () => true);
+  dropMmioCache(context);
+}
+
+/** MMU_FREE_OBSOLETE_ROOTS: special roots have no generation to look at and go as well. */
+export function freeObsoleteRoots(state: MmuState, context: MmuContext): void {
+  freeRoots(state, context, (root) => root.kind !== "page" || state.isObsolete(root.page));
+}
+
+/** Frees cached roots that would need a sync (kvm_mmu_sync_prev_roots). */
+export function freeUnsyncPrevRoots(state: MmuState, context: MmuContext): void {
+  freeRoots(
+    state,
+    context,
+    (root, slot) =>
+      slot >= 0 && rootPages(root).some((page) => page.unsync || page.unsyncChildren > 0),
+  );
+}
+
+/** Frees cached roots of one PCID, whose translations the guest has flushed. */
+export function freePrevRootsOfPcid(state: MmuState, context: MmuContext, pcid: number): void {
+  freeRoots(
+    state,
+    context,
+    (root, slot) => slot >= 0 && root.kind !== "none" && pcidOf(root.pgd) === pcid,
+  );
+}
+
+/** Bits 11:0 of CR3 (SDM 3A 4.10.1). */
+export const pcidOf = (pgd: bigint): number => Number(pgd & 0xfffn);
+
+/**
+ * CR3 takes another value (kvm_mmu_new_pgd): a cached root with it becomes current as it is, to be
+ * synced only if the guest asked for a flush. Otherwise the root is built at the next entry.
+ */
+export function switchPgd(state: MmuState, context: MmuContext, pgd: bigint): void {
+  const list: InvalidList = [];
+  if (context.root.kind !== "page") context.root = freeRoot(state, context, context.root, list);
+  const hit = rotate(state, context, pgd, list);
+  commitZap(state, list);
+  if (!hit) return;
+  state.request(context, "loadMmuPgd");
+  dropMmioCache(context);
+  for (const page of rootPages(context.root)) page.writeFloodingCount = 0;
+}
+
+/** Moves the current root to the front of the cached ones, looking for a match among them. */
+function rotate(state: MmuState, context: MmuContext, pgd: bigint, list: InvalidList): boolean {
+  const usable = (root: Root): boolean =>
+    root.kind === "page" && root.pgd === pgd && root.page.role === context.mode.rootRole;
+  const { prevRoots } = context;
+  if (usable(context.root)) return true;
+  const at = prevRoots.findIndex(usable);
+  const current = context.root;
+  if (current.kind === "none") {
+    if (at < 0) return false;
+    context.root = prevRoots[at]!;
+    prevRoots.splice(at, 1);
+    prevRoots.push(NO_ROOT);
+    return true;
+  }
+  context.root = at < 0 ? NO_ROOT : prevRoots[at]!;
+  const evicted = at < 0 ? prevRoots[PREV_ROOTS - 1]! : NO_ROOT;
+  prevRoots.splice(at < 0 ? PREV_ROOTS - 1 : at, 1);
+  prevRoots.unshift(current);
+  freeRoot(state, context, evicted, list);
+  if (state.trace.wants("root_cache"))
+    state.trace.emit("root_cache", { vcpu: context.id, hit: at >= 0, ...describe(current) });
+  return at >= 0;
+}
+
+const describe = (root: Root) => ({
+  kind: root.kind,
+  pgd: root.kind === "none" ? undefined : root.pgd,
+  sp: root.kind === "page" ? root.page.serial : undefined,
+});

@@ -1,0 +1,171 @@
+import type { HostMemory, HostProcess } from "../../host";
+import { type Entry, type Gfn, type Hpa, hpa, hpaOf, type Pfn, pfnOf, type Trace } from "../../x86";
+import { GuestMemory } from "../guest-memory";
+import { ADDRESS_SPACES, type MemorySlot, SlotSet } from "../memslots";
+import type { MmuContext } from "./context";
+import { ActiveList, PageHash } from "./page-lists";
+import { REQUEST, REQUEST_NAMES, type Request } from "./requests";
+import type { ShadowPage } from "./shadow-page";
+import type { Sptep } from "./spte";
+import { newVmStats, type VmStats } from "./stats";
+
+/** KVM_MIN_FREE_MMU_PAGES: a fault finds at least this many pages to take. */
+export const MIN_FREE_PAGES = 5;
+
+/** Invalidations of hva ranges under way and done: what a page lookup is checked against. */
+export interface NotifierState {
+  /** Ranges between start and end. */
+  inProgress: number;
+  /** Frames covered by all of them together; meaningful while `inProgress` > 0. */
+  rangeStart: number;
+  rangeEnd: number;
+  /** Ends so far: a lookup made before one of them may be stale. */
+  seq: number;
+}
+
+/** One store to an spte, for INV-S-09. */
+export interface SpteWrite {
+  readonly sptep: Sptep;
+  readonly oldLo: number;
+  readonly kind: "store" | "exchange";
+}
+
+/** The value `makeSpte` made last. */
+export interface MadeSpte {
+  lo: number;
+  hi: number;
+  /** Write access was wanted and refused: the frame is a guest table whose writes must be seen. */
+  writeProtected: boolean;
+}
+
+/**
+ * What the MMU keeps for a whole VM: shadow pages, slots, counters, notifier state. The functions of
+ * `mmu/` work on it; it only knows its own lists. Everything happens with mmu_lock held, which in one
+ * thread is a matter of the named points in `points.ts`.
+ */
+export class MmuState {
+  /** All of the machine's memory as words: the sptes among them. */
+  readonly words: Uint32Array;
+  /** By address space: 0 normal, 1 in system management mode. */
+  readonly slotSets: readonly SlotSet[] = Array.from(
+    { length: ADDRESS_SPACES },
+    (_, asId) => new SlotSet(asId),
+  );
+  readonly hash = new PageHash();
+  readonly active = new ActiveList();
+  /** Pages zapped while a root slot held them: on no list until their count falls. */
+  readonly pinned = new Set<ShadowPage>();
+  /** 0 or 1: toggled to make every page obsolete at once. */
+  mmuValidGen = 0;
+  /** Live shadow pages that are not zapped (`n_used_mmu_pages`). */
+  usedPages = 0;
+  /** `n_max_mmu_pages`: soft, a fault may exceed it by what it has already cached. */
+  maxPages = 64;
+  /** Counted pages with gptes: 0 lets emulated stores skip the lookup. */
+  indirectShadowPages = 0;
+  readonly notifier: NotifierState = { inProgress: 0, rangeStart: 0, rangeEnd: 0, seq: 0 };
+  readonly stats: VmStats = newVmStats();
+  readonly contexts: MmuContext[] = [];
+  /** When set, stores to sptes are logged here. */
+  writeLog: SpteWrite[] | undefined;
+  /** Scratch of `makeSpte`: its result until the next call. */
+  readonly made: MadeSpte = { lo: 0, hi: 0, writeProtected: false };
+  /** Guest physical memory of address space 0. */
+  readonly guest: GuestMemory;
+  /** Scratch for one guest entry. */
+  readonly scratchEntry: Entry = { lo: 0, hi: 0 };
+  /** Serial of the next shadow page. */
+  nextSerial = 0;
+  private readonly owners: (ShadowPage | undefined)[] = [];
+  private readonly firstFrame: number;
+
+  constructor(
+    readonly memory: HostMemory,
+    readonly process: HostProcess,
+    readonly trace: Trace,
+  ) {
+    this.words = memory.words;
+    this.firstFrame = memory.zones.mmu.offset / 4096;
+    this.guest = new GuestMemory(memory, process, this.slotSets[0]!, (slot, frame) =>
+      this.markDirty(slot, frame, "written by KVM"),
+    );
+  }
+
+  /** The page whose sptes lie in the frame of this one (`page->private`). */
+  pageOf(sptep: Sptep): ShadowPage {
+    const page = this.owners[(sptep >>> 9) - this.firstFrame];
+    if (!page) throw new Error(`word ${sptep} is in no shadow page`);
+    return page;
+  }
+  /** The shadow page in this host frame, if there is one. */
+  pageInFrame(frame: Pfn): ShadowPage | undefined {
+    const { first } = this.memory.zones.mmu;
+    return this.owners[frame - first];
+  }
+  /** Address of an spte in host memory. */
+  hpaOf(sptep: Sptep): Hpa {
+    const page = this.pageOf(sptep);
+    return hpa(page.spt + 8 * (sptep - page.base));
+  }
+  /** Word number of the first entry of a host frame. */
+  wordOf(frame: Pfn): Sptep {
+    return this.memory.offsetOf(frame) / 8;
+  }
+
+  adopt(page: ShadowPage): void {
+    this.owners[pfnOf(page.spt) - this.memory.zones.mmu.first] = page;
+  }
+  /** Forgets the page and gives its frame back. Nothing may point at it any more. */
+  release(page: ShadowPage): void {
+    this.owners[pfnOf(page.spt) - this.memory.zones.mmu.first] = undefined;
+    this.memory.free(pfnOf(page.spt));
+  }
+  /** A frame for sptes; throws when there is none, as the limit on pages comes first. */
+  allocateFrame(): { readonly spt: Hpa; readonly base: Sptep } {
+    const frame = this.memory.allocate("mmu");
+    if (frame === undefined) throw new Error("zone mmu is full although max pages was not reached");
+    return { spt: hpaOf(frame), base: this.wordOf(frame) };
+  }
+  /** Forgets all pages, without freeing frames: for `restore`. */
+  forgetPages(): void {
+    this.hash.clear();
+    this.active.clear();
+    this.pinned.clear();
+    this.owners.fill(undefined);
+  }
+
+  isObsolete(page: ShadowPage): boolean {
+    return page.invalid || page.mmuValidGen !== this.mmuValidGen;
+  }
+
+  /** Marks a frame dirty in the log of its slot, if the slot has one. */
+  markDirty(slot: MemorySlot, frame: Gfn, why: string): void {
+    if (!slot.logsDirty || slot.isDirty(frame)) return;
+    slot.setDirty(frame);
+    if (this.trace.wants("dirty_mark")) this.trace.emit("dirty_mark", { gfn: frame, why });
+  }
+
+  request(context: MmuContext, request: Request): void {
+    if (context.has(request)) return;
+    context.requests |= REQUEST[request];
+    if (this.trace.wants("request_made"))
+      this.trace.emit("request_made", { vcpu: context.id, request: REQUEST_NAMES[request] });
+  }
+  requestAll(request: Request): void {
+    for (const context of this.contexts) this.request(context, request);
+  }
+
+  /** Flushes the TLBs of all vCPUs. None runs meanwhile, so it is done at once, not at their next entry. */
+  flushRemoteTlbs(why: string): void {
+    this.stats.remote_tlb_flush_requests++;
+    this.stats.remote_tlb_flush++;
+    for (const context of this.contexts) context.cpu.flushTlb();
+    if (this.trace.wants("tlb_flush")) this.trace.emit("tlb_flush", { scope: "all", why });
+  }
+  flushTlb(context: MmuContext, why: string): void {
+    context.stats.tlb_flush++;
+    context.cpu.flushTlb();
+    if (this.trace.wants("tlb_flush"))
+      this.trace.emit("tlb_flush", { scope: "current", vcpu: context.id, why });
+  }
+}

@@ -1,0 +1,108 @@
+import {
+  ACCESS,
+  type Entry,
+  type ExchangeOutcome,
+  type Gpa,
+  gfnOf,
+  gpa,
+  isCanonical,
+  type TablePort,
+  type WalkResult,
+  type WalkSink,
+  walk,
+  walkAccess,
+} from "../../x86";
+import type { MmuContext } from "./context";
+import type { MmuState } from "./state";
+
+/** Guest tables through memslots: what KVM's guest walker reads, and where it sets A/D bits. */
+class GuestTablePort implements TablePort<Gpa> {
+  private readonly current: Entry = { lo: 0, hi: 0 };
+
+  constructor(private readonly state: MmuState) {}
+
+  load(at: Gpa, bytes: 4 | 8, entry: Entry): boolean {
+    return this.state.guest.readEntry(at, bytes, entry);
+  }
+
+  exchange(at: Gpa, bytes: 4 | 8, expected: Entry, desired: Entry): ExchangeOutcome {
+    const { guest, memory } = this.state;
+    const frame = gfnOf(at);
+    if (!guest.isWritable(frame)) return "read-only";
+    if (!guest.readEntry(at, bytes, this.current)) return "changed";
+    if (this.current.lo !== expected.lo || this.current.hi !== expected.hi) return "changed";
+    const word = (guest.frameOffset(frame, true) + (at % 4096)) >>> 2;
+    memory.words[word] = desired.lo;
+    if (bytes === 8) memory.words[word + 1] = desired.hi;
+    guest.noteWrite(frame);
+    return "done";
+  }
+}
+
+/**
+ * Walks the guest's own tables for `va` with the rights and register bits of the vCPU; `access` has
+ * the W, U, F bits of an error code. Result in `context.walk`. Without paging gva = gpa.
+ */
+export function walkGuest(
+  state: MmuState,
+  context: MmuContext,
+  va: bigint,
+  access: number,
+): WalkResult<Gpa> {
+  const { cpu, mode } = context;
+  const { trace } = state;
+  // A supervisor access made at CPL 3 is an implicit one: EFLAGS.AC does not count for it.
+  const implicit = cpu.cpl === 3 && !(access & ACCESS.user) ? ACCESS.implicit : 0;
+  if (trace.wants("kvm_mmu_pagetable_walk"))
+    trace.emit("kvm_mmu_pagetable_walk", { addr: va, pferr: access });
+  const root = gpa(Number(cpu.cr3 & CR3_FRAME));
+  const port = new GuestTablePort(state);
+  const sink = announcing(state);
+  const result = walk(
+    mode.guestRules,
+    root,
+    va,
+    walkAccess(access | implicit, cpu.ac),
+    port,
+    context.walk,
+    sink,
+  );
+  if (result.kind === "fault" && trace.wants("kvm_mmu_walker_error"))
+    trace.emit("kvm_mmu_walker_error", { pferr: result.error });
+  return result;
+}
+
+/** Bits 51:12 of CR3: PCID, PWT and PCD are not part of the root's address. */
+export const CR3_FRAME = 0xffffffffff000n;
+
+const WALK_EVENTS = ["kvm_mmu_paging_element", "kvm_mmu_set_accessed_bit", "kvm_mmu_set_dirty_bit"];
+
+function announcing(state: MmuState): WalkSink<Gpa> | undefined {
+  const { trace } = state;
+  if (!WALK_EVENTS.some((name) => trace.wants(name))) return undefined;
+  return {
+    element: (level, at, lo, hi) =>
+      trace.emit("kvm_mmu_paging_element", {
+        pte: (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0),
+        level,
+        gpa: at,
+      }),
+    accessed: (_level, at) => trace.emit("kvm_mmu_set_accessed_bit", { gpa: at }),
+    dirty: (_level, at) => trace.emit("kvm_mmu_set_dirty_bit", { gpa: at }),
+  };
+}
+
+/** The entry the last walk used at `level` no longer holds what the walk left there. */
+export function gpteChanged(state: MmuState, context: MmuContext, level: number): boolean {
+  const { walk: path, mode } = context;
+  const entry = state.scratchEntry;
+  const bytes = mode.guestRules.format.entryBytes;
+  if (!state.guest.readEntry(path.entryAt(level), bytes, entry)) return true;
+  return entry.lo !== path.entryLo(level) || entry.hi !== path.entryHi(level);
+}
+
+/** True for addresses INVLPG ignores: not canonical for the guest's paging mode. */
+export const isNonCanonical = (context: MmuContext, va: bigint): boolean => {
+  const { levels } = context.mode.guestRules.format;
+  return levels >= 4 && !isCanonical(va, levels);
+};

@@ -1,0 +1,46 @@
+import type { Gfn } from "../../x86";
+import type { MmuContext } from "./context";
+import type { Fault } from "./fault-state";
+import type { MmuState } from "./state";
+import { commitZap, type InvalidList, prepareZap } from "./zap";
+
+/**
+ * A write to a guest table: emulate it, as a rule. While an exception or interrupt is being delivered
+ * the frame is a stack rather than a table, so its shadow pages go instead and the delivery is tried
+ * again, once for the same place.
+ */
+export function decideWriteProtected(
+  state: MmuState,
+  context: MmuContext,
+  fault: Fault,
+): "resume" | "emulate" {
+  const { cpu, lastUnprotect } = context;
+  const { address } = fault;
+  if (lastUnprotect?.rip === cpu.rip && lastUnprotect.address === address) return "emulate";
+  context.lastUnprotect = undefined;
+  if (!cpu.delivering || !unprotectGfn(state, fault.gfn)) return "emulate";
+  context.lastUnprotect = { rip: cpu.rip, address };
+  return "resume";
+}
+
+/**
+ * An instruction that wrote to a guest table could not be emulated: with the table's shadow pages
+ * gone it runs natively (mmu.rst, "Reaction to events"). False when no page was there to blame.
+ */
+export function emulationFailed(state: MmuState, context: MmuContext): boolean {
+  context.stats.insn_emulation_fail++;
+  return unprotectGfn(state, context.fault.gfn);
+}
+
+/** Zaps every page that shadows this guest table. True when there was one. */
+function unprotectGfn(state: MmuState, frame: Gfn): boolean {
+  const list: InvalidList = [];
+  let any = false;
+  for (const page of [...state.hash.bucket(frame)]) {
+    if (page.gfn !== frame || !page.hasGptes || page.invalid) continue;
+    prepareZap(state, page, list);
+    any = true;
+  }
+  commitZap(state, list);
+  return any;
+}

@@ -1,0 +1,12 @@
+/** Why a call of the VM's control interface was refused: the errno KVM gives, and a sentence. */
+export interface Refusal {
+  readonly kind: "refused";
+  readonly errno: "EINVAL" | "EEXIST" | "EFAULT" | "ENOENT" | "ENOTTY";
+  readonly reason: string;
+}
+
+export const refuse = (errno: Refusal["errno"], reason: string): Refusal => ({
+  kind: "refused",
+  errno,
+  reason,
+});

@@ -1,0 +1,202 @@
+import { gfn, hpa, pfnOf } from "../x86";
+import { MemorySlot, newSlotArch, type SlotPlace } from "./memslots";
+import { type MmioCache, PREV_ROOTS } from "./mmu/context";
+import type { PteList } from "./mmu/pte-list";
+import { NO_ROOT, type Root } from "./mmu/root";
+import { ShadowPage } from "./mmu/shadow-page";
+import type { MmuState, NotifierState } from "./mmu/state";
+import type { VcpuStats, VmStats } from "./mmu/stats";
+
+/** One shadow page. `translation` only where the page keeps one. */
+export interface PageState {
+  readonly serial: number;
+  readonly gfn: number;
+  readonly role: number;
+  readonly spt: number;
+  readonly mmuValidGen: number;
+  readonly unsync: boolean;
+  readonly rootCount: number;
+  readonly writeFloodingCount: number;
+  readonly parentPtes: PteList;
+  readonly unsyncChildBitmap: Uint32Array;
+  readonly translation: Float64Array | undefined;
+}
+
+/** A slot; the rmap as the words that are not empty: level, index, word. */
+export interface SlotState {
+  readonly place: SlotPlace;
+  readonly dirtyBitmap: Uint32Array | undefined;
+  readonly rmap: readonly (readonly [level: number, index: number, word: PteList])[];
+  readonly lpage: readonly [Int32Array, Int32Array];
+  readonly writeTrack: Uint16Array;
+}
+
+/** A root slot, its pages as serials. */
+export interface RootState {
+  readonly kind: Root["kind"];
+  readonly pgd: bigint;
+  readonly pages: readonly number[];
+}
+
+export interface ContextState {
+  readonly root: RootState;
+  readonly prevRoots: readonly RootState[];
+  readonly mmioCache: MmioCache | undefined;
+  readonly requests: number;
+  readonly lastUnprotect: { readonly rip: bigint; readonly address: bigint } | undefined;
+  readonly stats: VcpuStats;
+}
+
+export interface VmState {
+  readonly slots: readonly SlotState[];
+  readonly generations: readonly number[];
+  /** Oldest first: in the order in which the active list was made. */
+  readonly active: readonly PageState[];
+  readonly pinned: readonly PageState[];
+  readonly mmuValidGen: number;
+  readonly maxPages: number;
+  readonly indirectShadowPages: number;
+  readonly nextSerial: number;
+  readonly notifier: NotifierState;
+  readonly stats: VmStats;
+  readonly contexts: readonly ContextState[];
+}
+
+export function saveVm(state: MmuState): VmState {
+  return {
+    slots: state.slotSets.flatMap((set) => set.slots.map(saveSlot)),
+    generations: state.slotSets.map((set) => set.generation),
+    active: [...state.active].reverse().map(savePage),
+    pinned: [...state.pinned].map(savePage),
+    mmuValidGen: state.mmuValidGen,
+    maxPages: state.maxPages,
+    indirectShadowPages: state.indirectShadowPages,
+    nextSerial: state.nextSerial,
+    notifier: { ...state.notifier },
+    stats: { ...state.stats },
+    contexts: state.contexts.map((context) => ({
+      root: saveRoot(context.root),
+      prevRoots: context.prevRoots.map(saveRoot),
+      mmioCache: context.mmioCache,
+      requests: context.requests,
+      lastUnprotect: context.lastUnprotect,
+      stats: { ...context.stats },
+    })),
+  };
+}
+
+/** `state` must belong to a VM of the same make: vCPUs are matched by number. */
+export function restoreVm(state: MmuState, saved: VmState): void {
+  state.forgetPages();
+  restoreSlots(state, saved);
+  const bySerial = new Map<number, ShadowPage>();
+  for (const page of saved.active) {
+    const made = restorePage(state, page);
+    bySerial.set(page.serial, made);
+    state.active.add(made);
+    // Older pages first, so each bucket has its newest in front again.
+    state.hash.insert(made);
+  }
+  for (const page of saved.pinned) {
+    const made = restorePage(state, page);
+    bySerial.set(page.serial, made);
+    state.pinned.add(made);
+  }
+  state.mmuValidGen = saved.mmuValidGen;
+  state.usedPages = saved.active.length + saved.pinned.length;
+  state.maxPages = saved.maxPages;
+  state.indirectShadowPages = saved.indirectShadowPages;
+  state.nextSerial = saved.nextSerial;
+  Object.assign(state.notifier, saved.notifier);
+  Object.assign(state.stats, saved.stats);
+  saved.contexts.forEach((from, i) => {
+    const context = state.contexts[i]!;
+    context.root = restoreRoot(from.root, bySerial);
+    for (let slot = 0; slot < PREV_ROOTS; slot++)
+      context.prevRoots[slot] = restoreRoot(from.prevRoots[slot]!, bySerial);
+    context.mmioCache = from.mmioCache;
+    context.requests = from.requests;
+    context.lastUnprotect = from.lastUnprotect;
+    Object.assign(context.stats, from.stats);
+  });
+}
+
+function saveSlot(slot: MemorySlot): SlotState {
+  const { id, asId, baseGfn, npages, userspaceAddr, flags, arch } = slot;
+  return {
+    place: { id, asId, baseGfn, npages, userspaceAddr, flags },
+    dirtyBitmap: slot.dirtyBitmap?.slice(),
+    rmap: arch.rmap.flatMap((heads, level) =>
+      heads.flatMap((word, index) => (word === 0 ? [] : [[level, index, copyList(word)] as const])),
+    ),
+    lpage: [arch.lpage[0].slice(), arch.lpage[1].slice()],
+    writeTrack: arch.writeTrack.slice(),
+  };
+}
+
+function restoreSlots(state: MmuState, saved: VmState): void {
+  state.slotSets.forEach((set, asId) => {
+    const mine = saved.slots.filter((slot) => slot.place.asId === asId);
+    set.publish(
+      mine.map((slot) => {
+        const arch = newSlotArch(slot.place);
+        for (const [level, index, word] of slot.rmap) arch.rmap[level]![index] = copyList(word);
+        arch.lpage[0].set(slot.lpage[0]);
+        arch.lpage[1].set(slot.lpage[1]);
+        arch.writeTrack.set(slot.writeTrack);
+        return new MemorySlot(slot.place, arch, slot.dirtyBitmap?.slice());
+      }),
+    );
+    set.generation = saved.generations[asId]!;
+    set.updateInProgress = false;
+  });
+}
+
+const savePage = (page: ShadowPage): PageState => ({
+  serial: page.serial,
+  gfn: page.gfn,
+  role: page.role,
+  spt: page.spt,
+  mmuValidGen: page.mmuValidGen,
+  unsync: page.unsync,
+  rootCount: page.rootCount,
+  writeFloodingCount: page.writeFloodingCount,
+  parentPtes: copyList(page.parentPtes),
+  unsyncChildBitmap: page.unsyncChildBitmap.slice(),
+  translation: page.shadowedTranslation?.slice(),
+});
+
+function restorePage(state: MmuState, saved: PageState): ShadowPage {
+  const spt = hpa(saved.spt);
+  const page = new ShadowPage(
+    { gfn: gfn(saved.gfn), role: saved.role },
+    { spt, base: state.wordOf(pfnOf(spt)) },
+    { serial: saved.serial, mmuValidGen: saved.mmuValidGen },
+  );
+  page.unsync = saved.unsync;
+  page.rootCount = saved.rootCount;
+  page.writeFloodingCount = saved.writeFloodingCount;
+  page.parentPtes = copyList(saved.parentPtes);
+  page.restoreUnsyncBitmap(saved.unsyncChildBitmap);
+  if (saved.translation) page.shadowedTranslation?.set(saved.translation);
+  state.adopt(page);
+  return page;
+}
+
+function saveRoot(root: Root): RootState {
+  if (root.kind === "none") return { kind: root.kind, pgd: 0n, pages: [] };
+  if (root.kind === "page") return { kind: root.kind, pgd: root.pgd, pages: [root.page.serial] };
+  const pages = root.kind === "pae" ? root.pages.map((page) => page?.serial ?? ABSENT) : [];
+  return { kind: root.kind, pgd: root.pgd, pages };
+}
+const ABSENT = -1;
+
+function restoreRoot(saved: RootState, bySerial: ReadonlyMap<number, ShadowPage>): Root {
+  const { kind, pgd } = saved;
+  if (kind === "none") return NO_ROOT;
+  if (kind === "dummy") return { kind, pgd };
+  const pages = saved.pages.map((serial) => bySerial.get(serial));
+  return kind === "page" ? { kind, pgd, page: pages[0]! } : { kind, pgd, pages };
+}
+
+const copyList = (list: PteList): PteList => (typeof list === "number" ? list : [...list]);

@@ -1,0 +1,85 @@
+import { type HardwareWalker, type Hpa, hpaOf, type WalkRoot } from "../x86";
+import type { MmuContext } from "./mmu/context";
+import { REQUEST, REQUEST_NAMES, type Request } from "./mmu/requests";
+import { PAE_ROOTS } from "./mmu/root";
+import { freeObsoleteRoots, freeUnsyncPrevRoots, loadRoots } from "./mmu/roots";
+import { syncRoots } from "./mmu/sync";
+import type { VmCore } from "./vm-core";
+
+/** The way from exit to entry: requests in KVM's order, then a root, then the hardware's registers. */
+export class VcpuEntry {
+  private readonly paeRoot: Uint32Array;
+  /** The root the hardware has; its TLB is good for no other. */
+  private loaded: WalkRoot<Hpa> | undefined;
+
+  constructor(
+    private readonly vm: VmCore,
+    private readonly mmu: MmuContext,
+    private readonly walker: HardwareWalker<Hpa>,
+  ) {
+    const word = 2 * mmu.paeRoot;
+    this.paeRoot = vm.state.words.subarray(word, word + 2 * PAE_ROOTS);
+  }
+
+  enter(): void {
+    const { mmu, vm } = this;
+    if (mmu.failure) return;
+    if (mmu.requests !== 0) this.serveRequests();
+    if (mmu.root.kind === "none") loadRoots(vm.state, mmu);
+    this.loadHardware();
+    const { trace } = vm.state;
+    if (trace.wants("kvm_entry")) trace.emit("kvm_entry", { vcpu: mmu.id, rip: mmu.cpu.rip });
+    vm.onEntry?.(mmu.id);
+  }
+
+  /** Gives the hardware the present root without a flush: its TLB was restored with it. */
+  reload(): void {
+    this.loaded = this.hardwareRoot();
+    this.walker.rules = this.mmu.mode.hardwareRules;
+    this.walker.root = this.loaded;
+  }
+
+  private serveRequests(): void {
+    const { mmu } = this;
+    const { state } = this.vm;
+    if (this.take("freeObsoleteRoots")) freeObsoleteRoots(state, mmu);
+    if (this.take("mmuSync")) syncRoots(state, mmu);
+    this.take("loadMmuPgd");
+    if (this.take("tlbFlush")) {
+      mmu.requests &= ~REQUEST.tlbFlushCurrent;
+      state.flushTlb(mmu, "requested");
+    }
+    if (this.take("tlbFlushCurrent")) state.flushTlb(mmu, "requested");
+    if (this.take("tlbFlushGuest")) {
+      syncRoots(state, mmu);
+      freeUnsyncPrevRoots(state, mmu);
+      state.flushTlb(mmu, "the guest flushed");
+    }
+  }
+
+  private take(request: Request): boolean {
+    const { mmu } = this;
+    if (!mmu.has(request)) return false;
+    mmu.requests &= ~REQUEST[request];
+    const { trace } = this.vm.state;
+    if (trace.wants("request_served"))
+      trace.emit("request_served", { vcpu: mmu.id, request: REQUEST_NAMES[request] });
+    return true;
+  }
+
+  private loadHardware(): void {
+    const { mmu, walker } = this;
+    const root = this.hardwareRoot();
+    walker.rules = mmu.mode.hardwareRules;
+    walker.root = root;
+    if (this.loaded === root) return;
+    this.loaded = root;
+    mmu.cpu.flushTlb();
+  }
+
+  private hardwareRoot(): WalkRoot<Hpa> {
+    const { root } = this.mmu;
+    if (root.kind === "page") return root.page.spt;
+    return root.kind === "pae" ? this.paeRoot : hpaOf(this.vm.dummyRoot);
+  }
+}

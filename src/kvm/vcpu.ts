@@ -1,0 +1,190 @@
+import {
+  ACCESS,
+  type FaultOutcome,
+  type GuestFault,
+  gpa,
+  HardwareWalker,
+  type Hpa,
+  hpaOf,
+  permissionFault,
+  type Refill,
+  type WalkRoot,
+  walkAccess,
+} from "../x86";
+import { NO_FRAME } from "./guest-memory";
+import { MmuContext } from "./mmu/context";
+import { handlePageFault } from "./mmu/fault";
+import type { GuestCpu } from "./mmu/guest-cpu";
+import { invalidateAddress } from "./mmu/invlpg";
+import { cacheMatches } from "./mmu/mmio";
+import { mmuMode, unbuiltMode } from "./mmu/mode";
+import { trackWrite } from "./mmu/pte-write";
+import type { ShadowPage } from "./mmu/shadow-page";
+import { walkGuest } from "./mmu/walk-guest";
+import { emulationFailed } from "./mmu/write-protect-decision";
+import { VcpuEntry } from "./vcpu-entry";
+import { VcpuRegisters } from "./vcpu-registers";
+import type { VmCore } from "./vm-core";
+
+/** Error-code bits of an access: W, U, F. */
+const ACCESS_BITS = ACCESS.write | ACCESS.user | ACCESS.fetch;
+
+/**
+ * One virtual processor as the hypervisor sees it: what a `Board` asks about memory and control
+ * registers. Each call is a VM exit, handled, and the entry back.
+ */
+export class Vcpu {
+  readonly mmu: MmuContext;
+  private readonly walker: HardwareWalker<Hpa>;
+  private readonly entry: VcpuEntry;
+  private readonly registers: VcpuRegisters;
+  private readonly answer: Refill = {
+    kind: "fault",
+    offset: 0,
+    allow: 0,
+    level: 1,
+    global: false,
+    gpa: 0,
+    error: 0,
+  };
+
+  constructor(
+    readonly vm: VmCore,
+    readonly id: number,
+    readonly cpu: GuestCpu,
+  ) {
+    const mode = mmuMode(cpu, vm.features);
+    this.mmu = new MmuContext(id, cpu, mode, vm.allocatePaeRoot());
+    vm.state.contexts.push(this.mmu);
+    const nowhere = hpaOf(vm.dummyRoot) as WalkRoot<Hpa>;
+    this.walker = new HardwareWalker(vm.memory, vm.state.memory, mode.hardwareRules, nowhere);
+    this.entry = new VcpuEntry(vm, this.mmu, this.walker);
+    this.registers = new VcpuRegisters(vm, this.mmu, () => this.enter());
+  }
+
+  /** A sentence why the guest cannot go on under this hypervisor; the machine stops on it. */
+  get failure(): string | undefined {
+    return this.mmu.failure;
+  }
+  /** What the hardware CR3 holds. */
+  get hardwareRoot(): WalkRoot<Hpa> {
+    return this.walker.root;
+  }
+
+  /** Serves what is requested and loads a root: call before the guest runs. Changes nothing the second time. */
+  enter(): void {
+    this.entry.enter();
+  }
+
+  /** The hardware walk, over the shadow tables. */
+  refill(va: bigint, access: number): Refill {
+    if (this.mmu.requests !== 0 || this.mmu.root.kind === "none") this.enter();
+    return this.walker.refill(va, access, this.cpu.ac);
+  }
+
+  pageFault(va: bigint, error: number): FaultOutcome {
+    const { mmu } = this;
+    const { state } = this.vm;
+    this.registers.announceExit("EXCEPTION_NMI", va, error);
+    if (mmu.failure) return { kind: "retry" };
+    const decision = handlePageFault(state, mmu, va, error);
+    const { injected } = mmu;
+    mmu.injected = undefined;
+    if (injected) {
+      this.enter();
+      return { kind: "inject", ...injected };
+    }
+    if (decision === "emulate") {
+      mmu.stats.insn_emulation++;
+      return { kind: "emulate" };
+    }
+    this.enter();
+    return { kind: "retry" };
+  }
+
+  /** Where an access of an emulated instruction goes: guest tables, then slots. The same object each time. */
+  emulate(va: bigint, access: number): Refill {
+    const { mmu, answer, vm } = this;
+    const { state } = vm;
+    answer.allow = 0;
+    answer.level = 1;
+    const offset = Number(va & 0xfffn);
+    const cached = this.cachedMmio(va, access);
+    if (cached !== undefined) {
+      answer.kind = "device";
+      answer.gpa = cached;
+      return answer;
+    }
+    const walk = walkGuest(state, mmu, va, access & ACCESS_BITS);
+    if (walk.kind === "fault") {
+      if ((walk.error & 1) !== 0 && (walk.error & 8) === 0) {
+        this.cpu.flushTlbPage(va);
+        invalidateAddress(state, mmu, va, mmu.root);
+      }
+      answer.kind = "fault";
+      answer.error = walk.error;
+      return answer;
+    }
+    answer.gpa = walk.frame * 4096 + offset;
+    answer.offset = state.guest.frameOffset(walk.frame, (access & ACCESS.write) !== 0);
+    answer.kind = answer.offset === NO_FRAME ? "device" : "ram";
+    if (answer.kind === "device") mmu.stats.mmio_exits++;
+    return answer;
+  }
+
+  /** The mmio cache is asked before any walk, as long as its access bits allow the access. */
+  private cachedMmio(va: bigint, access: number): number | undefined {
+    const { mmu, vm } = this;
+    const cache = mmu.mmioCache;
+    if (!cache || !cacheMatches(vm.state, mmu, va)) return undefined;
+    const { permissions } = mmu.mode.guestRules;
+    const asked = walkAccess(access, this.cpu.ac);
+    if (!mmu.direct && permissionFault(permissions, 0, 0, cache.access, 0, asked)) return undefined;
+    mmu.stats.mmio_exits++;
+    return cache.gfn * 4096 + Number(va & 0xfffn);
+  }
+
+  /** Memory first, then the shadow pages that stand for it: always in this order. */
+  emulatedStore(at: number, bytes: Uint8Array): void {
+    const { state } = this.vm;
+    if (!state.guest.write(gpa(at), bytes)) return;
+    trackWrite(state, this.mmu, gpa(at), bytes.length);
+  }
+
+  /** The instruction cannot be emulated. True when it can be run natively after all: try again. */
+  emulationFailed(): boolean {
+    return emulationFailed(this.vm.state, this.mmu);
+  }
+
+  cr0Written(old: bigint, value: bigint): GuestFault | undefined {
+    return this.registers.cr0Written(old, value);
+  }
+  cr3Written(old: bigint, value: bigint, noFlush: boolean): GuestFault | undefined {
+    return this.registers.cr3Written(old, value, noFlush);
+  }
+  cr4Written(old: bigint, value: bigint): GuestFault | undefined {
+    return this.registers.cr4Written(old, value);
+  }
+  eferWritten(old: bigint, value: bigint): void {
+    this.registers.eferWritten(old, value);
+  }
+  invlpg(va: bigint): void {
+    this.registers.invlpg(va);
+  }
+  invpcid(type: number, pcid: number, va: bigint): void {
+    this.registers.invpcid(type, pcid, va);
+  }
+
+  /** The state it depends on was restored: derives what is not saved from the registers and roots. */
+  restored(): void {
+    this.mmu.mode = mmuMode(this.cpu, this.vm.features);
+    this.mmu.failure = unbuiltMode(this.mmu.mode);
+    this.mmu.injected = undefined;
+    this.entry.reload();
+  }
+
+  /** Roots kept for a quick return, most recent first. */
+  get prevRoots(): readonly (ShadowPage | undefined)[] {
+    return this.mmu.prevRoots.map((root) => (root.kind === "page" ? root.page : undefined));
+  }
+}

@@ -1,0 +1,134 @@
+import { type Gfn, type Hpa, pfnOf } from "../x86";
+import type { GuestMemory } from "./guest-memory";
+import { type MemoryRegion, type RegionOutcome, setMemoryRegion } from "./memory-region";
+import { generationValue, type MemorySlot } from "./memslots";
+import { getDirtyLog } from "./mmu/dirty-log";
+import type { GuestCpu } from "./mmu/guest-cpu";
+import { VmNotifier } from "./mmu/notifier";
+import type { PteList } from "./mmu/pte-list";
+import { rmapHead } from "./mmu/rmap";
+import type { ShadowPage } from "./mmu/shadow-page";
+import type { VmStats } from "./mmu/stats";
+import { zapAllFast } from "./mmu/zap";
+import { type Refusal, refuse } from "./refusal";
+import { restoreVm, saveVm, type VmState } from "./save";
+import { Vcpu } from "./vcpu";
+import { VmCore, type VmOptions } from "./vm-core";
+
+/** Shadow pages and leaves that lie in one slot. */
+export interface SlotCounts {
+  /** Shadow pages of guest tables in the slot. */
+  readonly shadowPages: number;
+  /** Leaves that map its frames, at all levels. */
+  readonly sptes: number;
+}
+
+/** A virtual machine: its memory slots, its shadow pages, its vCPUs. */
+export class Vm {
+  readonly core: VmCore;
+  readonly vcpus: Vcpu[] = [];
+  private readonly detach: () => void;
+
+  constructor(options: VmOptions) {
+    this.core = new VmCore(options);
+    const notifier = new VmNotifier(this.core.state, () => zapAllFast(this.core.state));
+    this.detach = options.process.notifiers.register(notifier);
+  }
+  /** Lets go of the host process. */
+  dispose(): void {
+    this.detach();
+  }
+
+  addVcpu(cpu: GuestCpu): Vcpu {
+    const vcpu = new Vcpu(this.core, this.vcpus.length, cpu);
+    this.vcpus.push(vcpu);
+    return vcpu;
+  }
+
+  /** KVM_SET_USER_MEMORY_REGION. */
+  setMemoryRegion(region: MemoryRegion): RegionOutcome {
+    return setMemoryRegion(this.core.state, region);
+  }
+  /** KVM_GET_DIRTY_LOG: takes and clears the bitmap. */
+  getDirtyLog(id: number): Uint32Array | Refusal {
+    const slot = this.core.state.slotSets[0]!.byId(id);
+    if (!slot?.logsDirty) return refuse("ENOENT", `slot ${id} keeps no dirty log: set its flag 1`);
+    return getDirtyLog(this.core.state, slot);
+  }
+
+  /** Called at each VM entry. */
+  set onEntry(callback: ((vcpu: number) => void) | undefined) {
+    this.core.onEntry = callback;
+  }
+
+  // What follows only looks.
+
+  get memory(): GuestMemory {
+    return this.core.state.guest;
+  }
+  /** By rising base. */
+  get slots(): readonly MemorySlot[] {
+    return this.core.state.slotSets[0]!.slots;
+  }
+  /** 64 bits; bit 63 while the slots change. */
+  get generation(): bigint {
+    return generationValue(this.core.state.slotSets[0]!);
+  }
+  get stats(): Readonly<VmStats> {
+    return this.core.state.stats;
+  }
+  get mmuValidGen(): number {
+    return this.core.state.mmuValidGen;
+  }
+  get usedPages(): number {
+    return this.core.state.usedPages;
+  }
+  get maxPages(): number {
+    return this.core.state.maxPages;
+  }
+  get indirectShadowPages(): number {
+    return this.core.state.indirectShadowPages;
+  }
+
+  /** Pages in use, newest first. */
+  activePages(): Iterable<ShadowPage> {
+    return this.core.state.active;
+  }
+  /** Zapped pages that a root slot still holds. */
+  pinnedPages(): Iterable<ShadowPage> {
+    return this.core.state.pinned;
+  }
+  /** The shadow page whose sptes lie at this host address. */
+  findPage(at: Hpa): ShadowPage | undefined {
+    return this.core.state.pageInFrame(pfnOf(at));
+  }
+  /** Pages with this gfn: shadows of the table there, or direct pages of a range that begins there. */
+  pagesOf(frame: Gfn): readonly ShadowPage[] {
+    return this.core.state.hash.bucket(frame).filter((page) => page.gfn === frame);
+  }
+  /** The rmap word of the frame of `level` that holds `frame`. */
+  rmapOf(frame: Gfn, level: number): PteList {
+    const slot = this.core.state.slotSets[0]!.find(frame);
+    return slot ? rmapHead(slot, frame, level) : 0;
+  }
+  /** Counted by going through the slot: for views, not for every step. */
+  countsOf(slot: MemorySlot): SlotCounts {
+    let shadowPages = 0;
+    for (const page of this.activePages())
+      if (page.hasGptes && slot.contains(page.gfn)) shadowPages++;
+    let sptes = 0;
+    for (const heads of slot.arch.rmap)
+      for (const head of heads) sptes += typeof head === "number" ? Math.min(head, 1) : head.length;
+    return { shadowPages, sptes };
+  }
+
+  /** Plain data; the sptes themselves are bytes of host memory, which is saved on its own. */
+  save(): VmState {
+    return saveVm(this.core.state);
+  }
+  /** After the host has been restored to the same moment. */
+  restore(state: VmState): void {
+    restoreVm(this.core.state, state);
+    for (const vcpu of this.vcpus) vcpu.restored();
+  }
+}
