@@ -1,8 +1,29 @@
 export * from "./breakpoints/catalogue";
+export * from "./expression/bits";
+export * from "./expression/completion";
+export * from "./expression/evaluate";
+export * from "./expression/format-value";
+export type { FunctionRow } from "./expression/function-row";
+export { FUNCTIONS } from "./expression/functions";
 export * from "./expression/parser";
 export * from "./expression/problem";
+export * from "./expression/register-bits";
+export * from "./expression/registers";
+export type { Scope } from "./expression/scope";
 export * from "./expression/space";
 export * from "./expression/syntax";
+export {
+  type AddressValue,
+  type Field,
+  fieldNames,
+  fieldOf,
+  type ListValue,
+  numberOf,
+  type RecordValue,
+  type Value,
+} from "./expression/value";
+export { globalNamed, localsOf, type Variable } from "./expression/variables";
+export * from "./inspect/gpte-bits";
 export * from "./inspect/guest-walk";
 export { nearest } from "./nearest";
 export { type Image, loadImage } from "./symbols/image";
@@ -10,3 +31,5 @@ export type { LineEntry, LineTable, SourceFile } from "./symbols/line-table";
 export { isAbsolute, joinSource, type ResolveSource } from "./symbols/source-path";
 export type { ImageSymbol, SymbolTable } from "./symbols/symbol-table";
 export * from "./symbols/symbols";
+export { type Frame, frameRegister } from "./unwind/frame";
+export * from "./unwind/stack";

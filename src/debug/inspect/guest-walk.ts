@@ -6,7 +6,6 @@ import {
   gpa,
   gpaOf,
   IN_REGISTER,
-  type PagingFeatures,
   type PassivePort,
   type PdpteRegisters,
   pageOffsetOfGva,
@@ -18,9 +17,6 @@ import {
   walkAccess,
   walkRules,
 } from "../../x86";
-
-/** The processor Penumbra gives its guests, as far as a walk depends on it. */
-const FEATURES: PagingFeatures = { physicalBits: 40, gigabytePages: true, pse36: true, amd: false };
 
 /** An entry that a walk read. */
 export interface WalkStep {
@@ -79,7 +75,7 @@ export function walkGuest(
   root?: Gpa,
 ): GuestWalk {
   const state = stateOf(machine, vcpu);
-  const rules = walkRules(state, FEATURES);
+  const rules = walkRules(state, machine.pagingFeatures, Number(state.u64(S.pkru)));
   const steps: WalkStep[] = [];
   const result = walk(
     rules,

@@ -1,0 +1,3 @@
+import type { FunctionRow } from "./function-row";
+
+export const mmuFunctions: readonly FunctionRow[] = [];
