@@ -20,7 +20,7 @@ const UNBUILT: Readonly<Partial<Record<HostAction, string>>> = {
 
 /** Carries out one action on the page at `address`: notifier start, the change, notifier end. */
 export function performHostAction(
-  process: HostProcess,
+  host: HostProcess,
   trace: Trace,
   action: HostAction,
   address: Hva,
@@ -30,7 +30,7 @@ export function performHostAction(
     return refused(
       `${at(address)}: ${unbuilt} is not available in this version; use swap-out or migrate`,
     );
-  const mapping = process.mappingAt(address);
+  const mapping = host.mappingAt(address);
   if (!mapping) return refused(`${at(address)} is not mapped: choose an address inside a memslot`);
   const index = mapping.indexOf(address);
   const frame = mapping.frame(index);
@@ -39,52 +39,52 @@ export function performHostAction(
       `${at(address)} is not resident, so there is nothing to ${action}: touch the page first`,
     );
   return action === "swap-out"
-    ? swapOut(process, trace, mapping, index, frame)
-    : migrate(process, trace, mapping, index, frame);
+    ? swapOut(host, trace, mapping, index, frame)
+    : migrate(host, trace, mapping, index, frame);
 }
 
 /**
  * Was the page used since it was last asked? Asks the process's own mark and the notifiers, and clears
  * both, as reclaim does to choose its victims. `absent`: not resident.
  */
-export function agePage(process: HostProcess, address: Hva): "young" | "old" | "absent" {
-  const mapping = process.mappingAt(address);
+export function agePage(host: HostProcess, address: Hva): "young" | "old" | "absent" {
+  const mapping = host.mappingAt(address);
   const index = mapping?.indexOf(address) ?? 0;
   if (mapping?.frame(index) === undefined) return "absent";
   const own = mapping.isMarked(index, MARK.accessed);
   mapping.clear(index, MARK.accessed);
-  const others = process.notifiers.clearFlushYoung(pageRange(mapping, index));
+  const others = host.notifiers.clearFlushYoung(pageRange(mapping, index));
   return own || others ? "young" : "old";
 }
 
 function swapOut(
-  process: HostProcess,
+  host: HostProcess,
   trace: Trace,
   mapping: Mapping,
   index: number,
   frame: Pfn,
 ): HostActionOutcome {
   const range = pageRange(mapping, index);
-  process.notifiers.around(range, () => {
-    process.evict(mapping, index);
+  host.notifiers.around(range, () => {
+    host.evict(mapping, index);
     trace.emit("host_swap_out", { hva: range.start, pfn: frame });
   });
   return { kind: "done" };
 }
 
 function migrate(
-  process: HostProcess,
+  host: HostProcess,
   trace: Trace,
   mapping: Mapping,
   index: number,
   old: Pfn,
 ): HostActionOutcome {
   const range = pageRange(mapping, index);
-  const frame = process.memory.allocateSpare("guest");
+  const frame = host.memory.allocateSpare("guest");
   if (frame === undefined)
     return refused(`no free host frame to move ${at(range.start)} to: swap another page out first`);
-  process.notifiers.around(range, () => {
-    process.replace(mapping, index, frame);
+  host.notifiers.around(range, () => {
+    host.replace(mapping, index, frame);
     trace.emit("host_migrate", { hva: range.start, old, pfn: frame });
   });
   return { kind: "done" };

@@ -173,7 +173,7 @@ describe(`walk against a model from the manual (PENUMBRA_SEED=${seed} PENUMBRA_R
       ..."5-level error d|PAE error 4|PAE error 7".split("|"),
     ])
       assert.ok(seen.has(wanted), `${wanted} was not met; met: ${[...seen].sort().join(", ")}`);
-  }).timeout(60_000);
+  }).timeout(10_000 + 20 * runs);
 
   it("what the TLB is allowed needs no other walk: same frame, no fault, no bit to set", () => {
     fc.assert(
@@ -211,5 +211,5 @@ describe(`walk against a model from the manual (PENUMBRA_SEED=${seed} PENUMBRA_R
       }),
       { seed, numRuns: Math.ceil(runs / 3) },
     );
-  }).timeout(60_000);
+  }).timeout(10_000 + 20 * runs);
 });
