@@ -18,7 +18,8 @@ export function rowItem(row: Row, showMoreCommand: string, view: string): vscode
   item.iconPath = new vscode.ThemeIcon(node.icon);
   item.contextValue = contextValue(node);
   // The accessible name replaces label and description, so it says all that the row shows.
-  const change = node.change ? `, ${changeWords[node.change]}` : "";
+  const change =
+    node.change && !node.spoken.startsWith(node.change) ? `, ${changeWords[node.change]}` : "";
   item.accessibilityInformation = {
     label: `${node.spoken || `${node.label} ${node.description}`}${change}`,
     role: "treeitem",
@@ -31,10 +32,9 @@ export function rowItem(row: Row, showMoreCommand: string, view: string): vscode
   return item;
 }
 
-/** The tooltip's Markdown comes from the adapter: every bit by name. */
+/** The tooltip's Markdown comes from the adapter: every bit by name, and what changed. */
 export function rowTooltip({ node }: Row): vscode.MarkdownString {
-  const change = node.change ? `\n\n_${capitalised(changeWords[node.change])}._` : "";
-  const tooltip = new vscode.MarkdownString(`${node.tooltip}${change}`, true);
+  const tooltip = new vscode.MarkdownString(node.tooltip, true);
   tooltip.isTrusted = false;
   return tooltip;
 }
@@ -50,8 +50,4 @@ function contextValue(node: TreeNode): string {
   ]
     .filter((word) => word !== "")
     .join(" ");
-}
-
-function capitalised(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

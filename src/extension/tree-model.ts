@@ -90,7 +90,7 @@ export class TreeModel {
     for (const id of path) {
       if (!row.children) await this.load(row);
       let next = row.children?.find((child) => child.node.id === id);
-      while (!next && (row.children?.length ?? 0) < row.total && row.wanted < pages * PAGE) {
+      while (!next && row.wanted < Math.min(row.total, pages * PAGE)) {
         row.wanted += PAGE;
         await this.load(row);
         next = row.children?.find((child) => child.node.id === id);
@@ -128,21 +128,27 @@ export class TreeModel {
   }
 
   private async load(row: Row): Promise<void> {
+    const { top } = this;
     const nodes: TreeNode[] = [];
     let answer: TreeResponse;
+    let start = 0;
     do {
       answer = await this.fetch({
         view: this.view,
-        ...(row === this.top ? {} : { parent: row.node.id }),
+        ...(row === top ? {} : { parent: row.node.id }),
         ...(this.filter ? { filter: this.filter } : {}),
-        start: nodes.length,
+        start,
         count: PAGE,
       });
+      // A page may be longer than was asked for: rows that were dropped do not count.
       nodes.push(...answer.nodes);
-    } while (answer.nodes.length > 0 && nodes.length < Math.min(row.wanted, answer.total));
+      start += PAGE;
+    } while (answer.nodes.length > 0 && start < Math.min(row.wanted, answer.total));
+    // Everything was forgotten meanwhile: the answer belongs to another guest or filter.
+    if (top !== this.top) return;
     row.total = answer.total;
-    row.children = nodes.map((node) => this.adopt(node, row === this.top ? undefined : row));
-    if (row === this.top) {
+    row.children = nodes.map((node) => this.adopt(node, row === top ? undefined : row));
+    if (row === top) {
       this.message = answer.message;
       this.badge = answer.badge;
     }
@@ -177,7 +183,7 @@ function newRow(node: TreeNode, parent: Row | undefined): Row {
 
 function withMore(row: Row): readonly Row[] {
   const shown = row.children ?? [];
-  const left = row.total - shown.length;
+  const left = row.total - row.wanted;
   if (left <= 0 || shown.length === 0) return shown;
   const node: TreeNode = {
     ...TOP,

@@ -57,6 +57,24 @@ describe("TreeModel", () => {
     assert.equal((await model.children(undefined)).length, 450);
   });
 
+  it("counts pages by the rows that are there, not by those that were dropped", async () => {
+    const dropped = Array.from({ length: 3 }, (_, i) => node(`gone${i}`, { change: "dropped" }));
+    const starts: (number | undefined)[] = [];
+    const model = new TreeModel("sptes", async ({ start = 0, count = PAGE }) => {
+      starts.push(start);
+      const page = many(450).slice(start, start + count);
+      return {
+        nodes: [...page, ...dropped.map((d) => ({ ...d, id: `${d.id}@${start}` }))],
+        total: 450,
+      };
+    });
+    const more = (await model.children(undefined)).at(-1);
+    assert.ok(more);
+    await model.showMore(more);
+    assert.deepEqual(starts, [0, 0, PAGE]);
+    assert.ok(ids(await model.children(undefined)).includes("n399"));
+  });
+
   it("keeps a row's identity over a refresh, so that what is open stays open", async () => {
     const before = { "": [node("a", { children: "collapsed" })], a: [node("a/0")] };
     const { fetch, become } = guest(before);
