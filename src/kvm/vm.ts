@@ -8,6 +8,7 @@ import { VmNotifier } from "./mmu/notifier";
 import type { PteList } from "./mmu/pte-list";
 import { rmapHead } from "./mmu/rmap";
 import type { ShadowPage } from "./mmu/shadow-page";
+import type { Sptep } from "./mmu/spte";
 import type { VmStats } from "./mmu/stats";
 import { zapAllFast } from "./mmu/zap";
 import { type Refusal, refuse } from "./refusal";
@@ -97,6 +98,14 @@ export class Vm {
   /** Zapped pages that a root slot still holds. */
   pinnedPages(): Iterable<ShadowPage> {
     return this.core.state.pinned;
+  }
+  /** The sptes: entry `i` of a page is the words `2 * (page.base + i)` (low half) and the next. To be read only. */
+  get words(): Uint32Array {
+    return this.core.state.words;
+  }
+  /** The page that an rmap or parent list names an entry of. */
+  pageOf(sptep: Sptep): ShadowPage {
+    return this.core.state.pageOf(sptep);
   }
   /** The shadow page whose sptes lie at this host address. */
   findPage(at: Hpa): ShadowPage | undefined {

@@ -87,7 +87,7 @@ export class Step {
     const code = machine.gva(this.vcpu).read(before.rip as never, 15); // a linear address by definition
     const insn = code.length > 0 ? decodeOne(this.bits, code, before.rip) : undefined;
     let entered = false;
-    const off = machine.trace.on("kvm_inj_exception", () => {
+    const off = machine.trace.on("exception", () => {
       entered = true;
     });
     const reason = machine.step(this.vcpu);

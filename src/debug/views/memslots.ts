@@ -1,0 +1,168 @@
+import { type MemorySlot, pteListCount, type Vm } from "../../kvm";
+import type { Changes } from "./changes";
+import {
+  counted,
+  hex,
+  NOTHING,
+  pageOf,
+  type ViewNode,
+  type ViewPage,
+  type ViewRequest,
+} from "./view-node";
+
+/** Each slot with its place in guest and host, flags, and what is shadowed and mapped inside it. */
+export class MemslotsView {
+  constructor(
+    private readonly vm: Vm,
+    private readonly changes: Changes,
+  ) {}
+
+  page(request: ViewRequest): ViewPage {
+    const { parent } = request;
+    if (parent === undefined) {
+      const slots = this.vm.slots;
+      return pageOf(
+        this.changes.mark(
+          "memslots",
+          slots.map((slot) => this.slotNode(slot)),
+        ),
+        request,
+      );
+    }
+    const slot = this.vm.slots.find(({ id }) => id === Number(parent.split("/")[1]));
+    return slot ? pageOf(this.changes.mark(parent, this.facts(slot)), request) : NOTHING;
+  }
+
+  ancestors(id: string): readonly string[] {
+    const parts = id.split("/");
+    return parts.length > 2 ? [parts.slice(0, 2).join("/"), id] : [id];
+  }
+
+  private slotNode(slot: MemorySlot): ViewNode {
+    const first = slot.baseGfn * 4096;
+    const last = first + slot.npages * 4096 - 1;
+    const flags = flagsOf(slot);
+    const range = `gpa ${hex(first)}–${hex(last)}`;
+    const inside = this.inside(slot);
+    const summary = `${range} → hva ${hex(slot.userspaceAddr)} · ${size(slot.npages)}`;
+    return {
+      id: `memslots/${slot.id}`,
+      label: `slot ${slot.id}`,
+      description: `${summary}${flags.length > 0 ? ` · ${flags.join(", ")}` : ""}`,
+      tooltip: [
+        `**Memslot ${slot.id}**`,
+        `- guest physical \`${hex(first)}\` to \`${hex(last)}\` (${slot.npages} pages)`,
+        `- host virtual \`${hex(slot.userspaceAddr)}\``,
+        `- flags: ${flags.length > 0 ? flags.join(", ") : "none"}`,
+        `- slots generation ${hex(this.vm.generation)}`,
+        `- ${counted(inside.pages, "shadow page")} of tables inside, ${counted(inside.sptes, "spte")} that map it`,
+      ].join("\n"),
+      spoken: `memslot ${slot.id}, ${range} hex, ${size(slot.npages)}, ${flags.length > 0 ? flags.join(", ") : "no flags"}, ${counted(inside.sptes, "spte")}`,
+      icon: slot.readonly ? "lock" : "server",
+      context: "slot",
+      children: "collapsed",
+      value: `${summary} flags ${hex(slot.flags)}`,
+      watch: `slot(gpa:${hex(first)})`,
+      memoryReference: `gpa:${hex(first)}`,
+    };
+  }
+
+  private facts(slot: MemorySlot): ViewNode[] {
+    const inside = this.inside(slot);
+    const rows: readonly (readonly [string, string, string, string])[] = [
+      [
+        "generation",
+        hex(this.vm.generation),
+        "versions",
+        "Of the whole address space; cached mmio is believed only while it is the same.",
+      ],
+      [
+        "shadow pages",
+        String(inside.pages),
+        "table",
+        "Valid shadow pages whose guest table lies in this slot.",
+      ],
+      [
+        "sptes 4K",
+        String(inside.byLevel[0]),
+        "symbol-field",
+        "Leaves that map 4 KiB pages of this slot, counted through the rmap.",
+      ],
+      [
+        "sptes 2M",
+        String(inside.byLevel[1]),
+        "symbol-field",
+        "Leaves that map 2 MiB pages of this slot.",
+      ],
+      [
+        "sptes 1G",
+        String(inside.byLevel[2]),
+        "symbol-field",
+        "Leaves that map 1 GiB pages of this slot.",
+      ],
+      [
+        "write-tracked pages",
+        String(inside.tracked),
+        "eye",
+        "Pages that hold upper-level guest tables: every write to them is emulated.",
+      ],
+      [
+        "2M frames barred",
+        `${inside.barred} of ${slot.arch.lpage[0].length}`,
+        "circle-slash",
+        "Frames where `disallow_lpage` is not 0: ragged ends, or a guest table inside.",
+      ],
+      [
+        "dirty pages",
+        slot.logsDirty ? `${inside.dirty} of ${slot.npages}` : "not logged",
+        "edit",
+        "Bits set in the dirty bitmap.",
+      ],
+    ];
+    return rows.map(([label, value, icon, about]) => ({
+      id: `memslots/${slot.id}/${label.replaceAll(" ", "-")}`,
+      label,
+      description: value,
+      tooltip: about,
+      spoken: `${label}: ${value}`,
+      icon,
+      context: "note",
+      children: "none",
+      value,
+    }));
+  }
+
+  private inside(slot: MemorySlot) {
+    const byLevel = slot.arch.rmap.map((heads) =>
+      heads.reduce<number>((sum, head) => sum + pteListCount(head), 0),
+    );
+    return {
+      byLevel,
+      pages: this.vm.countsOf(slot).shadowPages,
+      sptes: byLevel.reduce((sum, count) => sum + count, 0),
+      tracked: slot.arch.writeTrack.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0),
+      barred: slot.arch.lpage[0].reduce((sum, count) => sum + (count !== 0 ? 1 : 0), 0),
+      dirty: [...(slot.dirtyBitmap ?? [])].reduce((sum, word) => sum + bitsSet(word), 0),
+    };
+  }
+}
+
+function flagsOf(slot: MemorySlot): readonly string[] {
+  return [
+    ...(slot.readonly ? ["read-only"] : []),
+    ...(slot.logsDirty ? ["log dirty pages"] : []),
+    ...(slot.visible ? [] : ["invalid"]),
+  ];
+}
+
+function size(pages: number): string {
+  const kib = pages * 4;
+  if (kib % (1024 * 1024) === 0) return `${kib / (1024 * 1024)} GiB`;
+  return kib % 1024 === 0 ? `${kib / 1024} MiB` : `${kib} KiB`;
+}
+
+function bitsSet(word: number): number {
+  let count = 0;
+  for (let rest = word; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}

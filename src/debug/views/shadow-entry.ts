@@ -1,0 +1,195 @@
+import {
+  isEmpty,
+  isMmio,
+  isPresent,
+  LO,
+  mmioGeneration,
+  mmioGfn,
+  roleAccess,
+  type ShadowPage,
+  SPTE_BITS,
+  sptePfn,
+  spteValue,
+} from "../../kvm";
+import {
+  ACC,
+  describeBits,
+  type EntryBit,
+  entryBits,
+  flagText,
+  longFormat,
+  spokenBits,
+} from "../../x86";
+import { hex } from "./view-node";
+
+/** What entry `index` of a shadow page is now. */
+export type EntryKind = "empty" | "table" | "leaf" | "mmio";
+
+/** One spte, with the guest entry it mirrors as that stands now. */
+export interface ShadowEntry {
+  readonly page: ShadowPage;
+  readonly index: number;
+  readonly kind: EntryKind;
+  readonly lo: number;
+  readonly hi: number;
+  /** First linear address (of a direct root: physical address) it translates. */
+  readonly gva: bigint;
+  /** The guest entry behind it; absent in direct pages, which have none. */
+  readonly gpte?: { readonly address: number; readonly value: bigint };
+}
+
+/** `undefined` bytes are "not memory": the entry cannot be read. */
+export type ReadGuest = (gpa: number) => bigint | undefined;
+
+const bitsOfPage = 12;
+export const spanBits = (level: number): bigint => BigInt(bitsOfPage + 9 * (level - 1));
+
+/** The address entry `index` translates, when the page's own range begins at `base`; canonical (SDM 1 3.3.7.1). */
+export function entryGva(base: bigint, level: number, index: number): bigint {
+  const address = base | (BigInt(index) << spanBits(level));
+  return level === 4 && index >= 256 ? address | 0xffff000000000000n : address;
+}
+
+export function readEntry(
+  words: Uint32Array,
+  read: ReadGuest,
+  page: ShadowPage,
+  index: number,
+  base: bigint,
+): ShadowEntry {
+  const lo = words[2 * (page.base + index)] ?? 0;
+  const hi = words[2 * (page.base + index) + 1] ?? 0;
+  const entry = {
+    page,
+    index,
+    kind: kindOf(page, lo, hi),
+    lo,
+    hi,
+    gva: entryGva(base, page.level, index),
+  };
+  if (!page.hasGptes) return entry;
+  const address = page.gfn * 4096 + 8 * index;
+  const value = read(address);
+  return value === undefined ? entry : { ...entry, gpte: { address, value } };
+}
+
+function kindOf(page: ShadowPage, lo: number, hi: number): EntryKind {
+  if (isMmio(lo, hi)) return "mmio";
+  if (isEmpty(lo, hi) || !isPresent(lo)) return "empty";
+  return page.level > 1 && !(lo & LO.large) ? "table" : "leaf";
+}
+
+/** Rights as a person compares them: what the gpte grants by itself, and what the spte grants. */
+export interface Rights {
+  readonly w: boolean;
+  readonly u: boolean;
+  readonly x: boolean;
+}
+export const gpteRights = (gpte: bigint): Rights => ({
+  w: (gpte & 2n) !== 0n,
+  u: (gpte & 4n) !== 0n,
+  x: gpte >> 63n === 0n,
+});
+export const spteRights = (entry: ShadowEntry): Rights => ({
+  w: (entry.lo & LO.writable) !== 0,
+  u: (entry.lo & LO.user) !== 0,
+  x: entry.hi >>> 31 === 0,
+});
+
+const RIGHT_NAMES = { w: "writable", u: "user", x: "executable" } as const;
+
+/** Why an spte grants other rights than its gpte does; one sentence for each right that differs. */
+export function differences(entry: ShadowEntry): readonly string[] {
+  if (!entry.gpte || entry.kind !== "leaf") return [];
+  const guest = gpteRights(entry.gpte.value);
+  const shadow = spteRights(entry);
+  const inherited = roleAccess(entry.page.role);
+  const sentences: string[] = [];
+  const explain = (right: keyof Rights, why: string): void => {
+    if (guest[right] === shadow[right]) return;
+    const state = shadow[right] ? RIGHT_NAMES[right] : `not ${RIGHT_NAMES[right]}`;
+    sentences.push(`spte ${state}: ${why}`);
+  };
+  if (sptePfn(entry.lo, entry.hi) && !(entry.gpte.value & 1n)) {
+    return ["the gpte is no longer present: the page is unsync and the guest has not flushed"];
+  }
+  explain("w", whyWritable(entry, inherited));
+  explain(
+    "u",
+    inherited & ACC.user
+      ? "kernel form made for a write with CR0.WP = 0"
+      : "a table above denies user mode",
+  );
+  explain(
+    "x",
+    inherited & ACC.exec ? "kernel form made with CR4.SMEP set" : "a table above denies execution",
+  );
+  return sentences;
+}
+
+function whyWritable(entry: ShadowEntry, inherited: number): string {
+  const gpte = entry.gpte?.value ?? 0n;
+  if (spteRights(entry).w) return "the kernel wrote with CR0.WP = 0";
+  if (!(inherited & ACC.write)) return "a table above denies writes";
+  if (!(gpte & 0x40n)) return "gpte.D is clear: the first write must be seen to set it";
+  if (!(entry.lo & LO.hostWritable)) return "the host page is read-only";
+  if (!(entry.lo & LO.mmuWritable))
+    return "the page it maps is a guest page table that is shadowed";
+  return "writes are logged";
+}
+
+/** Rows of named bits that apply to an spte at this level. */
+export function spteRows(entry: ShadowEntry): readonly EntryBit[] {
+  const leaf = entry.kind === "leaf";
+  return SPTE_BITS.filter(
+    (row) => row.where === "all" || (leaf && (row.where === "leaf" || entry.page.level > 1)),
+  ).map((row) => ({ ...row, flag: row.id.toUpperCase(), sdm: row.source }));
+}
+
+export function gpteRows(entry: ShadowEntry): readonly EntryBit[] {
+  return entry.gpte ? entryBits(longFormat(4), entry.page.level, entry.gpte.value) : [];
+}
+
+export const spteWord = (entry: ShadowEntry): bigint => spteValue(entry.lo, entry.hi);
+
+export const spteFlagText = (entry: ShadowEntry): string =>
+  flagText(spteRows(entry), spteWord(entry));
+export const gpteFlagText = (entry: ShadowEntry): string =>
+  entry.gpte ? flagText(gpteRows(entry), entry.gpte.value) : "";
+
+/** Both entries bit by bit, as Markdown. */
+export function entryTooltip(entry: ShadowEntry): string {
+  const list = (rows: readonly string[]): string => rows.map((row) => `- ${row}`).join("\n");
+  const parts = [
+    `**spte** \`${hex(spteWord(entry))}\` at \`hpa:${hex(entry.page.spt + 8 * entry.index)}\``,
+  ];
+  if (entry.kind === "mmio") {
+    const generation = mmioGeneration(entry.lo, entry.hi);
+    parts.push(
+      `mmio: gfn \`${hex(mmioGfn(entry.lo, entry.hi))}\`, generation \`${hex(generation)}\``,
+    );
+  } else {
+    parts.push(list(describeBits(spteRows(entry), spteWord(entry))));
+  }
+  if (entry.gpte) {
+    parts.push(`**gpte** \`${hex(entry.gpte.value)}\` at \`gpa:${hex(entry.gpte.address)}\``);
+    parts.push(list(describeBits(gpteRows(entry), entry.gpte.value)));
+  } else if (entry.kind === "leaf") {
+    parts.push("No gpte: the page is direct and maps a linear range.");
+  }
+  const differ = differences(entry);
+  if (differ.length > 0) parts.push(`**Differs**\n${list(differ)}`);
+  return parts.join("\n\n");
+}
+
+/** For a screen reader: "shadow entry 5, level 1, gva 5000 hex, present, writable, …". */
+export function spokenEntry(entry: ShadowEntry): string {
+  const differ = differences(entry);
+  return [
+    `shadow entry ${entry.index}`,
+    `level ${entry.page.level}`,
+    `address ${entry.gva.toString(16)} hex`,
+    spokenBits(spteRows(entry), spteWord(entry)),
+    ...(differ.length > 0 ? [`differs from the guest entry: ${differ.join("; ")}`] : []),
+  ].join(", ");
+}

@@ -1,0 +1,66 @@
+import { mmioGfn, sptePfn } from "../../kvm";
+import {
+  differences,
+  entryTooltip,
+  gpteFlagText,
+  type ShadowEntry,
+  spanBits,
+  spokenEntry,
+  spteFlagText,
+  spteWord,
+} from "./shadow-entry";
+import { counted, hex, type ViewNode } from "./view-node";
+
+/** A row for one spte that maps a page: gva, gpte, spte, both sets of flags, and whether they differ. */
+export function leafNode(id: string, entry: ShadowEntry, label = hex(entry.gva)): ViewNode {
+  const { page, index } = entry;
+  const differ = differences(entry).length > 0;
+  const address = page.spt + 8 * index;
+  return {
+    id,
+    label,
+    description: leafDescription(entry, differ),
+    tooltip: entryTooltip(entry),
+    spoken: spokenEntry(entry),
+    icon: entry.kind === "mmio" ? "circuit-board" : differ ? "diff-modified" : "symbol-field",
+    context: page.hasGptes ? "spte gpte" : "spte",
+    children: "none",
+    value: hex(spteWord(entry)),
+    watch: `spte(${hex(entry.gva)}, ${page.level})`,
+    memoryReference: `hpa:${hex(address)}`,
+    breakpoint: `spte gpa:${hex(page.gfnAt(index) * 4096)} w`,
+  };
+}
+
+function leafDescription(entry: ShadowEntry, differ: boolean): string {
+  if (entry.kind === "mmio") return `mmio, gfn ${hex(mmioGfn(entry.lo, entry.hi))}`;
+  const spte = `spte ${hex(spteWord(entry))} ${spteFlagText(entry)}`;
+  if (!entry.gpte) return spte;
+  return `gpte ${hex(entry.gpte.value)} ${gpteFlagText(entry)} ${differ ? "≠" : "→"} ${spte}`;
+}
+
+/** A row for consecutive sptes of one meaning; its children are the sptes. */
+export function runNode(id: string, run: readonly ShadowEntry[]): ViewNode {
+  const [first] = run;
+  const last = run.at(-1);
+  if (!first || !last) throw new Error("a run of no entries");
+  const end = last.gva + (1n << spanBits(last.page.level)) - 1n;
+  const what =
+    first.kind === "mmio"
+      ? "mmio"
+      : `pfn ${hex(sptePfn(first.lo, first.hi))}… ${spteFlagText(first)}`;
+  const differ = run.filter((entry) => differences(entry).length > 0).length;
+  const marks = differ > 0 ? ` · ${differ} ≠ gpte` : "";
+  return {
+    id,
+    label: `${hex(first.gva)}–${hex(end)}`,
+    description: `${run.length} × level ${first.page.level} · ${what}${marks}`,
+    tooltip: `${counted(run.length, "spte")} that follow each other with the same rights. Open for each with its gpte.`,
+    spoken: `${counted(run.length, "shadow entry", "shadow entries")} from ${first.gva.toString(16)} hex, level ${first.page.level}${marks}`,
+    icon: differ > 0 ? "diff-modified" : "list-tree",
+    context: "run",
+    children: "collapsed",
+    value: `${run.length} ${what}`,
+    memoryReference: `hpa:${hex(first.page.spt + 8 * first.index)}`,
+  };
+}

@@ -1,0 +1,118 @@
+import {
+  isLeaf,
+  isMmio,
+  isPresent,
+  LEAF_LEVELS,
+  pteListEntries,
+  type ShadowPage,
+  sptePfn,
+  type Vm,
+} from "../../kvm";
+import { gfn, pagesPerLevel } from "../../x86";
+import type { Changes } from "./changes";
+import { type ReadGuest, readEntry } from "./shadow-entry";
+import { leafNode } from "./spte-nodes";
+import { gvasOf } from "./upward";
+import { hex, pageOf, type ViewNode, type ViewPage, type ViewRequest } from "./view-node";
+
+/** What the rows are limited to: an address of some space, or words they must contain. */
+export type SpteFilter =
+  | { readonly kind: "gfn"; readonly gfn: number; readonly text: string }
+  | { readonly kind: "pfn"; readonly pfn: number; readonly text: string }
+  | { readonly kind: "nothing"; readonly why: string }
+  | { readonly kind: "words"; readonly text: string };
+
+/** One list of all sptes that map a page, or of those that map an address (through the rmap). */
+export class SptesView {
+  constructor(
+    private readonly vm: Vm,
+    private readonly read: ReadGuest,
+    private readonly changes: Changes,
+  ) {}
+
+  page(request: ViewRequest, filter: SpteFilter | undefined): ViewPage {
+    if (request.parent !== undefined) return { nodes: [], total: 0 };
+    if (filter?.kind === "nothing") return { nodes: [], total: 0, message: filter.why };
+    if (filter === undefined) return this.slice(request);
+    const found = this.changes.mark(`sptes?${filter.text}`, this.matching(filter));
+    const many = `${found.length} ${found.length === 1 ? "spte" : "sptes"}`;
+    const message = `${many} for ${filter.text}`;
+    return { ...pageOf(found, request), message };
+  }
+
+  /** The wanted part of all leaves, without making nodes of the rest. */
+  private slice({ start, count }: ViewRequest): ViewPage {
+    const nodes: ViewNode[] = [];
+    let total = 0;
+    for (const page of this.pages()) {
+      for (let index = 0; index < 512; index++) {
+        if (!this.mapsSomething(page, index)) continue;
+        if (total >= start && nodes.length < count) nodes.push(this.node(page, index));
+        total++;
+      }
+    }
+    return { nodes: this.changes.mark(`sptes@${start}`, nodes), total };
+  }
+
+  private matching(filter: SpteFilter): ViewNode[] {
+    switch (filter.kind) {
+      case "gfn": {
+        const frame = gfn(filter.gfn);
+        const heads = LEAF_LEVELS.map((level) => this.vm.rmapOf(frame, level));
+        return heads.flatMap(pteListEntries).map((sptep) => {
+          const page = this.vm.pageOf(sptep);
+          return this.node(page, sptep - page.base);
+        });
+      }
+      case "pfn":
+        return this.every((page, index) => {
+          const word = 2 * (page.base + index);
+          const first = sptePfn(this.vm.words[word] ?? 0, this.vm.words[word + 1] ?? 0);
+          return filter.pfn >= first && filter.pfn < first + pagesPerLevel(page.level);
+        });
+      case "words": {
+        const wanted = filter.text.toLowerCase();
+        return this.every(() => true).filter((node) =>
+          `${node.label} ${node.description}`.toLowerCase().includes(wanted),
+        );
+      }
+      default:
+        return [];
+    }
+  }
+
+  private every(wanted: (page: ShadowPage, index: number) => boolean): ViewNode[] {
+    const nodes: ViewNode[] = [];
+    for (const page of this.pages())
+      for (let index = 0; index < 512; index++)
+        if (this.mapsSomething(page, index) && wanted(page, index))
+          nodes.push(this.node(page, index));
+    return nodes;
+  }
+
+  /** Oldest first, so that rows keep their places as pages come. */
+  private pages(): readonly ShadowPage[] {
+    return [...this.vm.activePages()].sort((a, b) => a.serial - b.serial);
+  }
+
+  private mapsSomething(page: ShadowPage, index: number): boolean {
+    const word = 2 * (page.base + index);
+    const lo = this.vm.words[word] ?? 0;
+    if (isPresent(lo)) return isLeaf(lo, page.level);
+    return isMmio(lo, this.vm.words[word + 1] ?? 0);
+  }
+
+  private node(page: ShadowPage, index: number): ViewNode {
+    const entry = readEntry(this.vm.words, this.read, page, index, 0n);
+    const [gva, ...others] = gvasOf(this.vm, page, index);
+    const where = gva === undefined ? "not reachable" : hex(gva);
+    const more = others.length > 0 ? ` (+${others.length})` : "";
+    const label = `gfn ${hex(page.gfnAt(index))} · ${where}${more}`;
+    const node = leafNode(
+      `sptes/${page.serial}/${index}`,
+      { ...entry, gva: gva ?? entry.gva },
+      label,
+    );
+    return { ...node, description: `level ${page.level} · ${node.description}` };
+  }
+}

@@ -1,0 +1,158 @@
+import { type ShadowPage, sptePfn, type Vm } from "../../kvm";
+import { hpaOf, pfn } from "../../x86";
+import type { Changes } from "./changes";
+import { pageDescription, pageTooltip, spokenPage } from "./page-text";
+import {
+  differences,
+  gpteRights,
+  type ReadGuest,
+  readEntry,
+  type ShadowEntry,
+} from "./shadow-entry";
+import { leafNode } from "./spte-nodes";
+import {
+  counted,
+  hex,
+  NOTHING,
+  pageOf,
+  type ViewNode,
+  type ViewPage,
+  type ViewRequest,
+} from "./view-node";
+
+/** Ids are `unsync/<vcpu>.<slot>[/<index>…]`. */
+const ID = /^unsync\/(\d+)\.(\d+)((?:\/\d+)*)$/;
+
+/** From the roots down the paths that `unsync_children` marks, to the pages that are unsync. */
+export class UnsyncView {
+  constructor(
+    private readonly vm: Vm,
+    private readonly read: ReadGuest,
+    private readonly changes: Changes,
+  ) {}
+
+  page(request: ViewRequest): ViewPage {
+    const badge = this.vm.stats.mmu_unsync;
+    const nodes = request.parent === undefined ? this.roots() : this.below(request.parent);
+    if (!nodes) return NOTHING;
+    const marked = this.changes.mark(request.parent ?? "unsync", nodes);
+    return { ...pageOf(marked, request), badge };
+  }
+
+  ancestors(id: string): readonly string[] {
+    const match = ID.exec(id);
+    if (!match) return [];
+    const parts = (match[3] ?? "").split("/").slice(1);
+    const root = `unsync/${match[1]}.${match[2]}`;
+    return [root, ...parts.map((_, i) => `${root}/${parts.slice(0, i + 1).join("/")}`)];
+  }
+
+  private roots(): ViewNode[] {
+    return this.vm.vcpus.flatMap(({ id, mmu }) =>
+      [mmu.root, ...mmu.prevRoots].flatMap((each, slot) => {
+        if (each.kind !== "page" || !hasUnsync(each.page)) return [];
+        const held = slot === 0 ? `root of vcpu ${id}` : `cached root ${slot} of vcpu ${id}`;
+        return [this.pageNode(`unsync/${id}.${slot}`, held, each.page)];
+      }),
+    );
+  }
+
+  private below(parent: string): ViewNode[] | undefined {
+    const match = ID.exec(parent);
+    const mmu = match && this.vm.vcpus[Number(match[1])]?.mmu;
+    const root = mmu && [mmu.root, ...mmu.prevRoots][Number(match[2])];
+    if (root?.kind !== "page") return undefined;
+    let page: ShadowPage | undefined = root.page;
+    let base = 0n;
+    for (const index of (match?.[3] ?? "").split("/").slice(1).map(Number)) {
+      if (!page) return undefined;
+      const entry: ShadowEntry = this.entry(page, index, base);
+      base = entry.gva;
+      page = entry.kind === "table" ? this.child(entry) : undefined;
+    }
+    if (!page) return undefined;
+    return page.unsync ? this.diverging(parent, page, base) : this.marked(parent, page, base);
+  }
+
+  /** Children that the bitmap says lead to unsync pages; stale bits are passed over, as KVM's walk does. */
+  private marked(parent: string, page: ShadowPage, base: bigint): ViewNode[] {
+    const nodes: ViewNode[] = [];
+    for (let i = page.nextUnsyncBit(0); i >= 0; i = page.nextUnsyncBit(i + 1)) {
+      const entry = this.entry(page, i, base);
+      const child = entry.kind === "table" ? this.child(entry) : undefined;
+      if (child && hasUnsync(child))
+        nodes.push(this.pageNode(`${parent}/${i}`, `${hex(entry.gva)} · entry ${i}`, child));
+    }
+    return nodes;
+  }
+
+  /** Entries of an unsync page that no longer say what the guest's table says. */
+  private diverging(parent: string, page: ShadowPage, base: bigint): ViewNode[] {
+    const nodes: ViewNode[] = [];
+    for (let i = 0; i < 512; i++) {
+      const entry = this.entry(page, i, base);
+      if (entry.kind !== "leaf" || !entry.gpte || !diverges(entry)) continue;
+      const node = leafNode(`${parent}/e${i}`, entry);
+      nodes.push({ ...node, description: divergence(entry), icon: "diff-modified" });
+    }
+    return nodes;
+  }
+
+  private pageNode(id: string, label: string, page: ShadowPage): ViewNode {
+    return {
+      id,
+      label: page.unsync ? `${label} · unsync` : label,
+      description: page.unsync
+        ? pageDescription(page)
+        : `${counted(page.unsyncChildren, "unsync child", "unsync children")} · ${pageDescription(page)}`,
+      tooltip: pageTooltip(page),
+      spoken: spokenPage(page),
+      icon: page.unsync ? "warning" : "table",
+      context: page.unsync ? "unsync sp" : "sp",
+      children: page.unsync ? "collapsed" : "expanded",
+      value: `hpa:${hex(page.spt)} unsync_children ${page.unsyncChildren}`,
+      watch: page.direct
+        ? `sp(gpa:${hex(page.gfn * 4096)})`
+        : `sp(gpa:${hex(page.gfn * 4096)}, ${hex(page.role)})`,
+      memoryReference: `gpa:${hex(page.gfn * 4096)}`,
+      reveal: { view: "shadowRoots", id: rootsId(id) },
+    };
+  }
+
+  private entry(page: ShadowPage, index: number, base: bigint): ShadowEntry {
+    return readEntry(this.vm.words, this.read, page, index, base);
+  }
+  private child(entry: ShadowEntry): ShadowPage | undefined {
+    return this.vm.findPage(hpaOf(pfn(sptePfn(entry.lo, entry.hi))));
+  }
+}
+
+const hasUnsync = (page: ShadowPage): boolean => page.unsync || page.unsyncChildren > 0;
+
+/** The same place in the Shadow Roots view, whose slots leave room for the pages of a PAE root. */
+function rootsId(id: string): string {
+  return id.replace(
+    /^unsync\/(\d+)\.(\d+)/,
+    (_, vcpu, slot) => `roots/${vcpu}.${8 * Number(slot)}`,
+  );
+}
+
+function diverges(entry: ShadowEntry): boolean {
+  const gpte = entry.gpte?.value ?? 0n;
+  if (!(gpte & 1n)) return true;
+  const frame = Number((gpte >> 12n) & 0xffffffffffn);
+  if (frame !== entry.page.gfnAt(entry.index)) return true;
+  // The access the spte was made with: a right the gpte has lost since is stale too.
+  const had = entry.page.accessAt(entry.index);
+  const has = gpteRights(gpte);
+  return (had & 2 && !has.w) || (had & 4 && !has.u) || (had & 1 && !has.x)
+    ? true
+    : differences(entry).some((d) => d.includes("no longer"));
+}
+
+function divergence(entry: ShadowEntry): string {
+  const mapped = hex(entry.page.gfnAt(entry.index));
+  const gpte = entry.gpte?.value ?? 0n;
+  const now = gpte & 1n ? `gfn ${hex((gpte >> 12n) & 0xffffffffffn)}` : "not present";
+  return `spte maps gfn ${mapped}, gpte ${hex(gpte)} says ${now}`;
+}
