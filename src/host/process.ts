@@ -117,6 +117,19 @@ export class HostProcess {
     };
   }
 
+  /**
+   * What a read of the page would see, wherever it is: in a frame (live bytes), on the swap device, or
+   * nowhere yet (zeros). Undefined where nothing is mapped. Changes nothing.
+   */
+  contents(address: Hva): Uint8Array | undefined {
+    const mapping = this.mappingAt(address);
+    if (!mapping) return undefined;
+    const index = mapping.indexOf(address);
+    const frame = mapping.frame(index);
+    if (frame !== undefined) return this.memory.frameBytes(frame);
+    return this.swap.get(mapping.addressOf(index)) ?? new Uint8Array(PAGE_SIZE);
+  }
+
   /** Page of this process that lies in a frame. */
   hvaOf(frame: Pfn): Hva | undefined {
     return this.owners.get(frame);
