@@ -3,7 +3,7 @@ import type { Machine } from "../machine";
 /** The figures of `--stats json`, in the order in which they are printed. */
 export function statistics(machine: Machine, seconds: number): Readonly<Record<string, unknown>> {
   const stats = machine.vm?.stats;
-  const vcpus = machine.vm?.vcpus.map((vcpu) => vcpu.stats) ?? [];
+  const vcpus = machine.vm?.vcpus.map((vcpu) => vcpu.mmu.stats) ?? [];
   const sum = (name: "pf_taken" | "pf_fixed" | "pf_emulate" | "pf_guest"): number =>
     vcpus.reduce((total, vcpu) => total + vcpu[name], 0);
   return {

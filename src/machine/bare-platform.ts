@@ -102,9 +102,7 @@ export class BarePlatform implements Platform {
   }
   dropPage(): void {}
   beforeSlice(): void {}
-  takeViolations(): readonly string[] {
-    return [];
-  }
+  halted(): void {}
 
   save(): unknown {
     return this.ram.save();

@@ -1,11 +1,15 @@
+import { HostMemory, hostMemoryBytes } from "../host";
 import { defaultModel, Engine, type PagingFeatures } from "../x86";
 import { BarePlatform } from "./bare-platform";
 import { wrongOptions } from "./check-options";
 import { slotsOf } from "./guest-ram";
+import { hostZones, KvmPlatform } from "./kvm-platform";
 import { loadImage } from "./loaders/load";
 import type { Machine, MachineOptions } from "./machine";
-import { layoutMemory } from "./memory-map";
+import { layoutMemory, WASM_PAGE } from "./memory-map";
+import type { BoardHost } from "./pc-board";
 import { PcMachine } from "./pc-machine";
+import type { Platform } from "./platform";
 import type { Refusal } from "./refusal";
 
 /** A machine with its image loaded, stopped before the first instruction; or why there is none. */
@@ -31,18 +35,21 @@ export function createMachine(
   };
   const slots = slotsOf(options.memory, options.memslots);
   const ramBytes = slots.reduce((sum, { size }) => sum + size, 0);
-  const layout = layoutMemory(options.vcpus, ramBytes);
-  const pages = layout.totalBytes / 65536;
+  const zones = options.mmu === "shadow" ? hostZones(ramBytes, options.vcpus) : undefined;
+  const layout = layoutMemory(options.vcpus, zones ? hostMemoryBytes(zones) : ramBytes);
+  const pages = layout.totalBytes / WASM_PAGE;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const { arenaBase, arenaBytes, parkBase } = layout;
+  const { arenaBase, arenaBytes, parkBase, hostBase } = layout;
   const engine = new Engine({ memory, arenaBase, arenaBytes, parkBase });
-  const machine = new PcMachine({
-    options,
-    engine,
-    image,
-    pagingFeatures,
-    platform: (host) => new BarePlatform(memory, layout.hostBase, slots, host, pagingFeatures),
-  });
-  const refused = machine.platform.load(image.pieces);
+  let refused: Refusal | undefined;
+  const platform = (host: BoardHost): Platform => {
+    if (!zones) return new BarePlatform(memory, hostBase, slots, host, pagingFeatures);
+    const frames = new HostMemory(memory, hostBase, zones);
+    const shadow = new KvmPlatform(memory, frames, host, pagingFeatures);
+    refused = shadow.addSlots(slots);
+    return shadow;
+  };
+  const machine = new PcMachine({ options, engine, image, pagingFeatures, platform });
+  refused ??= machine.platform.load(image.pieces);
   return refused ?? { kind: "machine", machine };
 }

@@ -48,7 +48,8 @@ export interface MemoryLayout {
 }
 
 const ARENA_BYTES = 24 * MIB;
-const WASM_PAGE = 65536;
+/** Unit in which WebAssembly memory is sized. */
+export const WASM_PAGE = 65536;
 
 const roundUp = (value: number, to: number): number => Math.ceil(value / to) * to;
 

@@ -12,6 +12,8 @@ export interface BoardHost {
   now(): number;
   /** A listener has called `requestStop` and the run has not ended yet. */
   readonly stopRequested: boolean;
+  /** The machine cannot go on: a sentence why. */
+  fail(text: string): void;
 }
 
 /** CPUID leaves 40000000h…: "KVMKVMKVM", and no paravirtual feature (KVM documentation, cpuid.rst). */

@@ -64,6 +64,8 @@ export class PcMachine implements Machine, BoardHost {
   private stopEvent: { readonly event: TraceEvent; readonly text: string } | undefined;
   /** Set amid a slice by a device that ends the machine. */
   private ending: StopReason | undefined;
+  /** Found amid a slice: a violated invariant, or something Penumbra does not have. */
+  private problem: StopReason | undefined;
   private running = 0;
 
   constructor(parts: MachineParts) {
@@ -187,12 +189,22 @@ export class PcMachine implements Machine, BoardHost {
       this.ending = undefined;
     }
     if (this.ended) return this.ended;
-    const violations = this.platform.takeViolations();
-    if (violations.length > 0) return { kind: "invariant", vcpu: this.running, violations };
+    if (this.problem) return this.takeProblem();
     if (!this.stopEvent) return undefined;
     const reason: StopReason = { kind: "event", vcpu: this.running, ...this.stopEvent };
     this.stopEvent = undefined;
     return reason;
+  }
+
+  private takeProblem(): StopReason | undefined {
+    const { problem } = this;
+    this.problem = undefined;
+    return problem;
+  }
+
+  fail(text: string): void {
+    this.problem ??= { kind: "unimplemented", vcpu: this.running, text };
+    this.engine.endSlice();
   }
 
   private stop(reason: StopReason): StopReason {
@@ -217,6 +229,9 @@ export class PcMachine implements Machine, BoardHost {
       case "stop":
         return undefined;
       case "halt":
+        this.platform.halted(vcpu.id);
+        scheduler.yield();
+        return undefined;
       case "pause":
         scheduler.yield();
         return undefined;
@@ -257,13 +272,14 @@ export class PcMachine implements Machine, BoardHost {
   private takeSignals(): void {
     for (const signal of this.signals) {
       const { core, state } = this.vcpu(signal.vcpu);
+      const { cr0 } = state;
       if (signal.kind === "init") {
         core.init();
         state.setU32(S.activity, ACTIVITY.waitingForSipi);
         this.devices.interrupts.apics[signal.vcpu]?.reset();
       } else if (state.u32(S.activity) === ACTIVITY.waitingForSipi) startup(state, signal.vector);
       core.stateChanged();
-      this.platform.registersReplaced(signal.vcpu);
+      this.platform.registersReplaced(signal.vcpu, cr0);
     }
     this.signals = [];
   }

@@ -22,11 +22,11 @@ export interface Platform {
   /** The host drops the page behind a guest physical address and maps it anew. */
   dropPage(gpa: number): void;
   /** INIT or a start-up IPI gave the vCPU other registers. */
-  registersReplaced(vcpu: number): void;
+  registersReplaced(vcpu: number, oldCr0: bigint): void;
   /** Before a vCPU goes on: a VM entry where there is a hypervisor. */
   beforeSlice(vcpu: number): void;
-  /** What `check` found since the last call. */
-  takeViolations(): readonly string[];
+  /** The vCPU executed HLT. */
+  halted(vcpu: number): void;
   save(): unknown;
   /** After the vCPUs' registers are back. */
   restore(saved: unknown): void;
