@@ -17,10 +17,13 @@ export function activate(context: vscode.ExtensionContext): void {
   const sessions = new Sessions();
   const trees = VIEWS.map((definition) => new GuestTree(definition, sessions));
   const memory = new MemoryDocuments(sessions);
+  const tellError = (text: string): void => {
+    void vscode.window.showErrorMessage(text);
+  };
   context.subscriptions.push(
     vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, {
       createDebugAdapterDescriptor: () =>
-        new vscode.DebugAdapterInlineImplementation(new WorkerAdapter(worker)),
+        new vscode.DebugAdapterInlineImplementation(new WorkerAdapter(worker, tellError)),
     }),
     registerConfigurations(context.extensionUri),
     registerProtocolLog(),

@@ -20,7 +20,10 @@ export class WorkerAdapter implements vscode.DebugAdapter {
   private readonly waiting = new Map<number, Request>();
   private ended = false;
 
-  constructor(file: string) {
+  constructor(
+    file: string,
+    private readonly tell: (text: string) => void,
+  ) {
     this.worker = new Worker(file, { name: "penumbra" });
     this.worker.on("message", (message: Message) => {
       if (message.type === "response") this.waiting.delete(message.request_seq);
@@ -50,7 +53,7 @@ export class WorkerAdapter implements vscode.DebugAdapter {
     const text = `Penumbra's adapter stopped because of a bug in Penumbra: ${reason}.`;
     this.refuseWaiting(text);
     this.send({ type: "event", event: "terminated", seq: 0 });
-    void vscode.window.showErrorMessage(`${text} Start debugging again to go on.`);
+    this.tell(`${text} Start debugging again to go on.`);
     void this.worker.terminate();
   }
 
