@@ -1,5 +1,6 @@
 import { nearest } from "../debug";
 import type { MmuMode } from "../machine";
+import { wrongPattern } from "./trace-output";
 
 /** `penumbra run`, checked. */
 export interface RunArguments {
@@ -84,7 +85,7 @@ export const RUN_OPTIONS: Readonly<Record<string, Option>> = {
   trace: {
     value: "PATTERNS",
     help: "print events whose names match: kvm_mmu_*,kvm_exit",
-    parse: (text) => ({ trace: text.split(",").filter((pattern) => pattern !== "") }),
+    parse: parseTrace,
   },
   check: {
     help: "run every invariant of the MMU at each VM entry",
@@ -134,6 +135,11 @@ function unknownOption(name: string): string {
 function splitOnce(word: string): [string, string | undefined] {
   const at = word.indexOf("=");
   return at < 0 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
+}
+
+function parseTrace(text: string): Parsed {
+  const trace = text.split(",").filter((pattern) => pattern !== "");
+  return trace.map(wrongPattern).find((wrong) => wrong !== undefined) ?? { trace };
 }
 
 function parseMmu(mode: string): Parsed {

@@ -4,7 +4,7 @@ import { parseRunArguments, type RunArguments } from "./arguments";
 import { type Console, STATUS } from "./console";
 import { lastState } from "./last-state";
 import { statistics } from "./stats";
-import { matchesPattern, traceLine } from "./trace-output";
+import { eventsOf, traceLine } from "./trace-output";
 
 /** Runs a guest to its end; the process's exit status. */
 export function run(words: readonly string[], console: Console): number {
@@ -51,22 +51,10 @@ function build(args: RunArguments, console: Console): Machine | string {
   return created.kind === "refused" ? created.text : created.machine;
 }
 
-/** Listens only to events that some pattern matches: the others stay unbuilt. */
+/** Listens only to events that some pattern names: the others stay unbuilt. */
 function traceTo(machine: Machine, patterns: readonly string[], console: Console): void {
-  if (patterns.length === 0) return;
-  const known = new Map<string, boolean>();
-  const exact = patterns.every((pattern) => !pattern.includes("*"));
-  const print = (event: Parameters<typeof traceLine>[0]): void => console.error(traceLine(event));
-  if (exact) for (const name of new Set(patterns)) machine.trace.on(name, print);
-  else
-    machine.trace.on("*", (event) => {
-      let wanted = known.get(event.name);
-      if (wanted === undefined) {
-        wanted = patterns.some((pattern) => matchesPattern(event.name, pattern));
-        known.set(event.name, wanted);
-      }
-      if (wanted) print(event);
-    });
+  for (const name of eventsOf(patterns))
+    machine.trace.on(name, (event) => console.error(traceLine(event)));
 }
 
 /** Says why the machine stopped and gives the status for it. */

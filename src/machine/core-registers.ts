@@ -28,6 +28,9 @@ export function guestCpuOf(core: VcpuCore): GuestCpu {
     get rip() {
       return core.state.rip;
     },
+    get delivering() {
+      return core.state.u32(S.pending) >>> 31 === 1;
+    },
     flushTlb: () => core.flushTlb(false),
     flushTlbPage: (va) => core.flushTlbPage(va),
   };

@@ -1,3 +1,4 @@
+export { MACHINE_EVENTS } from "./events";
 export { ELF_MACHINE, type ElfFile, type ElfSegment, isElf, readElf } from "./loaders/elf";
 export {
   type ElfSection,

@@ -1,0 +1,18 @@
+/** Events that the machine and the host under it announce, with what each means. */
+export const MACHINE_EVENTS: Readonly<Record<string, string>> = {
+  exception: "an exception is about to be delivered to the guest",
+  invlpg: "INVLPG is about to be executed",
+  cr_write: "a control register is about to change",
+  efer_write: "EFER is about to change",
+  triple_fault: "a fault while delivering a double fault: the vCPU shuts down",
+  kvm_pio: "the guest accessed a port",
+  kvm_msr: "the guest accessed an MSR that the hypervisor keeps",
+  kvm_mmio: "the guest accessed device memory",
+  kvm_inj_virq: "an interrupt was taken by the guest",
+  unassigned_io: "a port without a device was accessed",
+  unassigned_mmio: "a guest physical address without memory or device was accessed",
+  host_fault_in: "a page of the host process became resident, zero",
+  host_swap_in: "a page came back from the host's swap device",
+  host_swap_out: "a page of the host process went to the swap device",
+  host_migrate: "a page of the host process moved to another frame",
+};
