@@ -1,4 +1,5 @@
 export * from "./breakpoints/catalogue";
+export { codeBits } from "./disassembly/code-bits";
 export { Disassembler, type ReadCode, type Row } from "./disassembly/disassembler";
 export { type Decoded, decodeOne } from "./disassembly/iced";
 export * from "./expression/bits";
@@ -17,6 +18,7 @@ export * from "./expression/syntax";
 export {
   type AddressValue,
   type Field,
+  fault,
   fieldNames,
   fieldOf,
   type ListValue,

@@ -1,4 +1,5 @@
 import type { Machine, StopReason } from "../../machine";
+import { codeBits } from "../disassembly/code-bits";
 import { decodeOne } from "../disassembly/iced";
 import type { Symbols } from "../symbols/symbols";
 
@@ -85,7 +86,7 @@ export class Step {
     const { machine } = this.execution;
     const before = { rip: this.rip, rsp: this.rsp };
     const code = machine.gva(this.vcpu).read(before.rip as never, 15); // a linear address by definition
-    const insn = code.length > 0 ? decodeOne(this.bits, code, before.rip) : undefined;
+    const insn = code.length > 0 ? decodeOne(codeBits(this.state), code, before.rip) : undefined;
     let entered = false;
     const off = machine.trace.on("exception", () => {
       entered = true;
@@ -103,11 +104,6 @@ export class Step {
       if (this.rip !== next) this.away = { rip: next, rsp: before.rsp };
     }
     return reason;
-  }
-
-  private get bits(): 16 | 32 | 64 {
-    if (this.state.code64) return 64;
-    return (this.state.segment(1).attr >> 14) & 1 ? 32 : 16;
   }
 
   /** Code without lines is stepped over even when a person asked to step in. */
