@@ -1,11 +1,12 @@
 /**
  * The candidate a person most likely meant, for "did you mean": smallest edit distance, at most a
- * third of the word's length (but at least 1); the earliest candidate wins a tie.
+ * third of the word's length (1 for short words, nothing for a single letter); two letters the wrong
+ * way round count half, and the earliest candidate wins a tie.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase();
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
+  let bestDistance = (word.length < 2 ? 0 : Math.max(1, Math.floor(word.length / 3))) + 0.5;
   for (const candidate of candidates) {
     const distance = editDistance(wanted, candidate.toLowerCase(), bestDistance);
     if (distance < bestDistance) {
@@ -31,7 +32,7 @@ function editDistance(a: string, b: string, limit: number): number {
         (previous[j - 1] ?? 0) + (same ? 0 : 1),
       );
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
-        cost = Math.min(cost, (before[j - 2] ?? 0) + 1);
+        cost = Math.min(cost, (before[j - 2] ?? 0) + 0.5);
       row.push(cost);
     }
     before = previous;

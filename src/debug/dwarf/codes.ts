@@ -55,6 +55,7 @@ export const AT = {
   callColumn: 0x57,
   callFile: 0x58,
   callLine: 0x59,
+  bitOffset: 0x0c,
   bitSize: 0x0d,
   dataBitOffset: 0x6b,
   linkageName: 0x6e,

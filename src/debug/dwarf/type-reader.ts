@@ -142,11 +142,23 @@ function members(info: DebugInfo, struct: Entry): readonly Member[] {
       const width = child.number(AT.bitSize);
       const name = child.name ?? "(anonymous)";
       if (width === undefined) return { name, offset: memberOffset(child), type };
-      const bit = child.number(AT.dataBitOffset) ?? 8 * memberOffset(child);
+      const bit = bitStart(child, width, type.size);
       // Read the bit field from the aligned unit of its declared type that it starts in.
       const offset = Math.floor(bit / (8 * type.size)) * type.size;
       return { name, offset, type, bits: { shift: bit - 8 * offset, width } };
     });
+}
+
+/**
+ * First bit of a bit field, from the start of the struct. DWARF 2 and 3, and gcc in version 4, count
+ * from the high end of a storage unit (DWARF 3, 5.6.6).
+ */
+function bitStart(member: Entry, width: number, typeSize: number): number {
+  const start = member.number(AT.dataBitOffset);
+  if (start !== undefined) return start;
+  const storage = 8 * (member.number(AT.byteSize) ?? typeSize);
+  const fromTop = member.number(AT.bitOffset) ?? storage - width;
+  return 8 * memberOffset(member) + storage - fromTop - width;
 }
 
 /** A constant, or in DWARF 2 the expression `DW_OP_plus_uconst n`. */

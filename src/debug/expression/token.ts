@@ -25,6 +25,10 @@ const SPACES = ADDRESS_SPACES.join("|");
 /** Tried in order at each place; sticky, so each match begins exactly there. */
 const RULES: readonly (readonly [RegExp, (match: RegExpExecArray) => TokenBody])[] = [
   [new RegExp(`(${SPACES})(?:@(${NUMBER}))?:(${NUMBER})(?![\\w])`, "y"), address],
+  [
+    new RegExp(`(?:${SPACES})(?:@\\w*)?:\\w+`, "y"),
+    ([word]) => ({ kind: "bad", message: `"${word}" is no address: digits come after the colon` }),
+  ],
   [new RegExp(`(?:${NUMBER})(?![\\w])`, "y"), number],
   [
     /"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'/y,
