@@ -14,7 +14,7 @@ const embedDisassembler = {
         .replace(/const path = require\('path'\).*\n/, "")
         .replace(
           /const bytes = require\('fs'\).*\n/,
-          'const bytes = require("./iced_x86_bg.wasm").default;\n',
+          'const bytes = require("./iced_x86_bg.wasm");\n',
         );
       if (contents.includes("readFileSync"))
         throw new Error(`${file} no longer reads its file as expected`);
