@@ -7,12 +7,12 @@ export const NO_FRAME = -1;
 
 /**
  * Guest physical memory as KVM reaches it: gpa → slot → hva → host frame → bytes. Reading and writing
- * fault pages in like accesses of the process; `peek` changes nothing.
+ * fault pages in like its own accesses; `peek` changes nothing.
  */
 export class GuestMemory {
   constructor(
     private readonly memory: HostMemory,
-    private readonly process: HostProcess,
+    private readonly hostProcess: HostProcess,
     private readonly slots: SlotSet,
     /** Told of every frame that is written, for the dirty log. */
     private readonly onWrite: (slot: MemorySlot, frame: Gfn) => void,
@@ -22,16 +22,16 @@ export class GuestMemory {
   frameOffset(frame: Gfn, write: boolean): number {
     const slot = this.slots.find(frame);
     if (!slot?.visible || (write && slot.readonly)) return NO_FRAME;
-    const resident = write ? undefined : this.process.translate(slot.hvaOf(frame));
+    const resident = write ? undefined : this.hostProcess.translate(slot.hvaOf(frame));
     if (resident !== undefined) return this.memory.offsetOf(resident);
-    const page = this.process.faultIn(slot.hvaOf(frame), write);
+    const page = this.hostProcess.faultIn(slot.hvaOf(frame), write);
     return page.kind === "page" ? this.memory.offsetOf(page.pfn) : NO_FRAME;
   }
 
   /** The same without side effects: `NO_FRAME` also when the page is not resident. */
   peekOffset(frame: Gfn): number {
     const slot = this.slots.find(frame);
-    const pfn = slot?.visible ? this.process.translate(slot.hvaOf(frame)) : undefined;
+    const pfn = slot?.visible ? this.hostProcess.translate(slot.hvaOf(frame)) : undefined;
     return pfn === undefined ? NO_FRAME : this.memory.offsetOf(pfn);
   }
 

@@ -33,9 +33,10 @@ export class Vm {
   constructor(options: VmOptions) {
     this.core = new VmCore(options);
     const notifier = new VmNotifier(this.core.state, () => zapAllFast(this.core.state));
-    this.detach = options.process.notifiers.register(notifier);
+    const { process: owner } = options;
+    this.detach = owner.notifiers.register(notifier);
   }
-  /** Lets go of the host process. */
+  /** No longer listens to the host. */
   dispose(): void {
     this.detach();
   }

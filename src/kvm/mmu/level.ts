@@ -19,7 +19,7 @@ export function adjustLevel(state: MmuState, fault: Fault): void {
 function mappingLevel(state: MmuState, slot: MemorySlot, frame: Gfn, maxLevel: number): number {
   let level = maxLevel;
   while (level > 1 && lpageCount(slot, frame, level) !== 0) level--;
-  return level === 1 ? 1 : Math.min(level, state.process.mappingLevel(hva(slot.hvaOf(frame))));
+  return level === 1 ? 1 : Math.min(level, state.hostProcess.mappingLevel(hva(slot.hvaOf(frame))));
 }
 
 /** First gfn of the frame of `level` that holds `frame`. */

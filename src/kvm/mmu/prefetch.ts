@@ -54,8 +54,8 @@ function prefetchOne(
   const slot = slotOf(state, page, frame);
   if (!slot?.visible || slot.readonly || (access & ACC.write && slot.logsDirty)) return false;
   const at = slot.hvaOf(frame);
-  const pfn = state.process.translate(at);
-  if (pfn === undefined || !state.process.mappingAt(at)?.backing.writable) return false;
+  const pfn = state.hostProcess.translate(at);
+  if (pfn === undefined || !state.hostProcess.mappingAt(at)?.backing.writable) return false;
   const target = { slot, gfn: frame, pfn, access, hostWritable: true, write: false };
   mmuSetSpte(state, context, page.base + index, target, ON_PREFETCH);
   return true;

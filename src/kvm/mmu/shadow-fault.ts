@@ -15,12 +15,12 @@ import { childOf } from "./unsync";
 import { walkGuest } from "./walk-guest";
 import { isWriteTracked } from "./write-track";
 
-/** Error-code bits that say how the access was made: W, U, F. */
-const ACCESS_BITS = 0x16;
+/** RSVD is a property of the shadow entry, not of the access. */
+const RESERVED = 0x8;
 
 /** A fault of a guest with paging on (FNAME(page_fault); mmu.rst, "Reaction to events"). */
 export function shadowFault(state: MmuState, context: MmuContext, fault: Fault): Ret {
-  const walk = walkGuest(state, context, fault.address, fault.code & ACCESS_BITS);
+  const walk = walkGuest(state, context, fault.address, fault.code & ~RESERVED);
   if (walk.kind === "fault") {
     injectFault(state, context, fault.address, walk.error);
     return RET.retry;

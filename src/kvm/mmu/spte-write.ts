@@ -73,7 +73,7 @@ export function clearLeaf(state: MmuState, sptep: Sptep, reason: DropReason): vo
 function transferUse(state: MmuState, oldLo: number, oldHi: number, newLo: number): void {
   const lost = oldLo & ~newLo;
   if ((lost & (LO.accessed | LO.dirty)) === 0) return;
-  state.process.markUsed(pfn(sptePfn(oldLo, oldHi)), (lost & LO.dirty) !== 0);
+  state.hostProcess.markUsed(pfn(sptePfn(oldLo, oldHi)), (lost & LO.dirty) !== 0);
 }
 
 /**

@@ -81,12 +81,12 @@ export class MmuState {
 
   constructor(
     readonly memory: HostMemory,
-    readonly process: HostProcess,
+    readonly hostProcess: HostProcess,
     readonly trace: Trace,
   ) {
     this.words = memory.words;
     this.firstFrame = memory.zones.mmu.offset / 4096;
-    this.guest = new GuestMemory(memory, process, this.slotSets[0]!, (slot, frame) =>
+    this.guest = new GuestMemory(memory, hostProcess, this.slotSets[0]!, (slot, frame) =>
       this.markDirty(slot, frame, "written by KVM"),
     );
   }

@@ -40,8 +40,8 @@ class GuestTablePort implements TablePort<Gpa> {
 }
 
 /**
- * Walks the guest's own tables for `va` with the rights and register bits of the vCPU; `access` has
- * the W, U, F bits of an error code. Result in `context.walk`. Without paging gva = gpa.
+ * Walks the guest's own tables for `va` with the rights and register bits of the vCPU; `access` is
+ * an error code, of which W, U and F count. Result in `context.walk`. Without paging gva = gpa.
  */
 export function walkGuest(
   state: MmuState,

@@ -1,0 +1,2 @@
+import type { GuestOptions } from "./scripted-vcpu";
+export const checked: GuestOptions = {};
