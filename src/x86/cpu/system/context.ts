@@ -18,8 +18,6 @@ export interface SystemContext {
   flushTlbPage(va: bigint): void;
   /** Works `modeKey` out again: control registers, EFER, segments, CPL or RFLAGS.AC/VM changed. */
   stateChanged(): void;
-  /** Instructions this vCPU has retired, exact: the clock of RDTSC. */
-  readonly retired: number;
 }
 
 /**

@@ -42,6 +42,8 @@ export function deliver(
       return { kind: "shutdown" };
     }
     if (announce?.(next)) return { kind: "stop" };
+    // A page fault that became #DF has still reported its address.
+    if (outcome.fault.cr2 !== undefined) ctx.state.cr2 = outcome.fault.cr2;
     const returnRip = current.kind === "software" ? ctx.rip : current.returnRip;
     current = { ...next, kind: "fault", returnRip };
   }
