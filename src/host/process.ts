@@ -46,6 +46,7 @@ export class HostProcess {
   readonly notifiers = new Notifiers();
   private list: Mapping[] = [];
   private readonly owners = new Map<Pfn, Hva>();
+  /** Contents of swapped pages: never written once they are here, so states may share them. */
   private readonly swap = new Map<Hva, Uint8Array>();
 
   constructor(
@@ -178,7 +179,7 @@ export class HostProcess {
   save(): HostProcessState {
     return {
       mappings: this.list.map((mapping) => mapping.save()),
-      swap: [...this.swap].sort(([a], [b]) => a - b).map(([at, bytes]) => [at, bytes.slice()]),
+      swap: [...this.swap].sort(([a], [b]) => a - b),
     };
   }
 
@@ -186,7 +187,7 @@ export class HostProcess {
   restore(state: HostProcessState): void {
     this.list = state.mappings.map(Mapping.restored);
     this.swap.clear();
-    for (const [at, bytes] of state.swap) this.swap.set(hva(at), bytes.slice());
+    for (const [at, bytes] of state.swap) this.swap.set(hva(at), bytes);
     this.owners.clear();
     for (const mapping of this.list)
       for (let i = 0; i < mapping.pages; i++) {

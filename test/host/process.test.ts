@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { GUEST_HVA, HostProcess } from "../../src/host";
+import { GUEST_HVA, HostProcess, performHostAction } from "../../src/host";
 import { hpaOf, hva, pfn, Trace } from "../../src/x86";
 import { host, Listener, page } from "./host";
 
@@ -110,7 +110,29 @@ describe("HostProcess", () => {
     );
     assert.equal(process.translate(page(0)), 0x100000);
     assert.equal(process.translate(page(7)), 0x100007);
+    assert.ok(process.page(page(7))?.dirty, "marks go along");
     assert.equal(process.munmap(hva(page(0) + 1), 4096).kind, "refused");
+  });
+
+  it("a page that was unmapped while swapped out does not come back with its bytes", () => {
+    const { process, memory, trace } = host();
+    const found = process.faultIn(page(2), true);
+    if (found.kind === "page") memory.tables.store64(hpaOf(found.pfn), 1, 1);
+    performHostAction(process, trace, "swap-out", page(2));
+    process.munmap(page(2), 4096);
+    process.mmap(page(2), 4096, { kind: "anonymous", writable: true });
+    const again = process.faultIn(page(2), false);
+    assert.equal(again.kind === "page" && memory.tables.read64(hpaOf(again.pfn)), 0n);
+  });
+
+  it("a restored process owns the frames it owned then, and no others", () => {
+    const { process } = host();
+    process.faultIn(page(1), true);
+    const saved = process.save();
+    process.faultIn(page(2), true);
+    process.restore(saved);
+    assert.equal(process.hvaOf(pfn(0x100001)), page(1));
+    assert.equal(process.hvaOf(pfn(0x100002)), undefined);
   });
 
   it("the end of the process is told to the notifiers that are still registered", () => {

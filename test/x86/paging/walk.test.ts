@@ -148,6 +148,13 @@ describe("walk, 4-level", () => {
     assert.equal(run({ tables, va: 0x5000n, access: user, controls }).result.pkey, 5);
   });
 
+  it("the low bits of the root are no part of its address", () => {
+    assert.equal(
+      run({ tables: g1(), va: 0x5000n, access: user, root: gpa(0x1fff) }).result.frame,
+      9,
+    );
+  });
+
   it("F-132 2 MiB and 1 GiB leaves give the frame of the 4 KiB page inside", () => {
     const tables = g1().set(0x3008, 0x2000e7n).set(0x2008, 0x400000e7n);
     const two = run({ tables, va: 0x203abcn, access: user | write }).result;
@@ -294,6 +301,13 @@ describe("walk, other formats", () => {
       run({ tables: new Tables().page(0x1000), va: 0n, access, controls: smep }).result.error,
       0x14,
     );
+  });
+
+  it("protection keys are of 4- and 5-level paging alone", () => {
+    const tables = new Tables().set(0x1000, 0x2067n, 4).set(0x2000, 0x9067n, 4);
+    const controls = { ...bits32, cr4: CR4.PKE };
+    const { result } = run({ tables, va: 0n, access: user, controls, pkru: 0xffffffff });
+    assert.equal(result.kind, "translation");
   });
 
   it("CR3 names the top table with bits 51:12, 31:12 or, for PDPTEs, 31:5", () => {
