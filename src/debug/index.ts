@@ -29,6 +29,9 @@ export {
 export { globalNamed, localsOf, type Variable } from "./expression/variables";
 export * from "./inspect/gpte-bits";
 export * from "./inspect/guest-walk";
+export * from "./inspect/shadow-walk";
+export * from "./inspect/spaces";
+export * from "./inspect/table-walk";
 export { nearest } from "./nearest";
 export { type Execution, type Granularity, Step, type StepKind } from "./stepping/step";
 export { type Image, loadImage } from "./symbols/image";

@@ -93,8 +93,8 @@ export class Guest {
     const bytes: number[] = [];
     for (let i = 0; i < length; i++) {
       const { outcome } = leafOf(m, vcpu, gva(at + BigInt(i)), root);
-      if (outcome.kind !== "translation" || outcome.gpa >= RAM) break;
-      bytes.push(this.ram[outcome.gpa] ?? 0);
+      if (outcome.kind !== "translation" || outcome.to >= RAM) break;
+      bytes.push(this.ram[outcome.to] ?? 0);
     }
     return Uint8Array.from(bytes);
   }

@@ -13,7 +13,7 @@ export function readBytes(scope: Scope, at: AddressValue, size: number): Uint8Ar
     const missing = at.value + BigInt(bytes.length);
     const walk = leafOf(machine, scope.vcpu, gva(missing), rootIn(at));
     if (walk.outcome.kind === "fault") return walk.outcome.text;
-    return `no memory at gpa:0x${walk.outcome.gpa.toString(16)}`;
+    return `no memory at gpa:0x${walk.outcome.to.toString(16)}`;
   }
   return `no memory at ${at.space}:0x${(at.value + BigInt(bytes.length)).toString(16)}`;
 }

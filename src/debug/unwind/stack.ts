@@ -143,6 +143,6 @@ function unreadable(machine: Machine, vcpu: number, address: bigint): string {
   const { outcome } = walkGuest(machine, vcpu, gva(address));
   const where = `gva 0x${address.toString(16)}`;
   if (outcome.kind === "translation")
-    return `${where} is no memory (gpa 0x${outcome.gpa.toString(16)})`;
+    return `${where} is no memory (gpa 0x${outcome.to.toString(16)})`;
   return `${where} ${outcome.text.split(":", 1)[0] ?? "not mapped"}`;
 }
