@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { gfn } from "../../src/x86";
+import { checked } from "../kvm/checked";
 import { walkLines } from "../kvm/lines";
 import { firstGuest, NP, sp, touchedGuest } from "../kvm/tables";
-import { checked } from "../kvm/checked";
 
 describe("golden trace G1: first touch, 4-level", () => {
   it("F-018 F-032 F-095 F-104 step 0: the root", () => {

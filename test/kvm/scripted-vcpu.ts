@@ -1,4 +1,4 @@
-import { HostMemory, HostProcess, hostMemoryBytes, GUEST_HVA } from "../../src/host";
+import { GUEST_HVA, HostMemory, HostProcess, hostMemoryBytes } from "../../src/host";
 import { formatEvent, type GuestCpu, type Vcpu, Vm } from "../../src/kvm";
 import {
   ACCESS,
@@ -141,7 +141,9 @@ export class Guest {
   /** An entry of guest memory as it is now. */
   entryAt(at: number): bigint {
     const bytes = this.vm.memory.peek(gpa(at), 8);
-    return bytes.length < 8 ? -1n : new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+    return bytes.length < 8
+      ? -1n
+      : new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
   }
 
   enter(): this {
@@ -221,7 +223,8 @@ export class Guest {
         return this.finish(refill.offset, va, access, value, false);
       }
       const outcome = vcpu.pageFault(va, refill.error);
-      if (outcome.kind === "inject") return { kind: "fault", error: outcome.error, cr2: outcome.cr2 };
+      if (outcome.kind === "inject")
+        return { kind: "fault", error: outcome.error, cr2: outcome.cr2 };
       if (outcome.kind === "emulate") return this.emulate(va, access, value);
       if (this.oneTry) return { kind: "device", gpa: -1 };
     }

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { CR0, CR4, gfn } from "../../src/x86";
+import { checked } from "../kvm/checked";
+import type { Guest } from "../kvm/scripted-vcpu";
+import { firstGuest, sp, touchedGuest } from "../kvm/tables";
+
+describe("golden trace G8: a 2M guest page on 4K host pages", () => {
+  it("F-045 F-050 F-132 F-134 a direct page splits it, one for each access", () => {
+    const g = firstGuest(checked).entry(0x3008, 0x2000a7).enter();
+    const { arch } = g.vm.slots[0]!;
+    g.read(3, 0x203000);
+    assert.deepEqual(g.events(["kvm_mmu_get_page"]).slice(3), [
+      "kvm_mmu_get_page: sp gen 0 gfn 200 l1 8-byte q0 direct -ux nxe ad root 0 sync new",
+    ]);
+    const [sp3] = g.vm.pagesOf(gfn(0x200));
+    assert.equal(sp3?.role, 0x3581);
+    assert.equal(g.spte(sp(2, 1)), 0x200003827n);
+    assert.equal(g.spte(sp(3, 3)), 0x100203a25n);
+    assert.deepEqual([arch.writeTrack[0x200], arch.lpage[0][1]], [0, 0]);
+
+    const flushes = g.vm.stats.remote_tlb_flush;
+    g.log.length = 0;
+    g.write(3, 0x203000, 1);
+    assert.equal(g.log.find((e) => e.name === "kvm_page_fault")?.fields.error_code, 7);
+    assert.deepEqual(g.events(["kvm_mmu_set_dirty_bit", "kvm_mmu_get_page"]), [
+      "kvm_mmu_set_dirty_bit: gpa 3008",
+      "kvm_mmu_get_page: sp gen 0 gfn 200 l1 8-byte q0 direct wux nxe ad root 0 sync new",
+    ]);
+    assert.equal(g.spte(sp(2, 1)), 0x200004827n);
+    assert.equal(g.spte(sp(4, 3)), 0x100203e67n);
+    assert.equal(g.vm.stats.remote_tlb_flush, flushes + 1);
+    assert.equal(sp3?.parentPtes, 0);
+    assert.deepEqual(
+      g.vm.pagesOf(gfn(0x200)).map((page) => page.role),
+      [0x3781, 0x3581],
+    );
+  });
+});
+
+describe("golden trace G11: CR0.WP = 0", () => {
+  const wpGuest = (cr4 = 0n): Guest => {
+    const g = firstGuest(checked).entry(0x4028, 0x9065);
+    g.cpu.cr0 &= ~CR0.WP;
+    g.cpu.cr4 |= cr4;
+    // The registers were set behind the vCPU's back.
+    g.vcpu.restored();
+    g.enter();
+    return g;
+  };
+  const leaf = (g: Guest): bigint => g.spte(sp(3, 5));
+  const rootRole = (g: Guest): number | undefined => g.vm.pagesOf(gfn(1))[0]?.role;
+
+  it("F-025 F-123 F-125 F-126 F-127 the leaf flips between the kernel form and the user form", () => {
+    const g = wpGuest();
+    assert.equal(rootRole(g), 0x1704);
+    const codes: unknown[] = [];
+    g.trace.on("kvm_page_fault", (event) => codes.push(event.fields.error_code));
+    g.read(0, 0x5000);
+    assert.equal(leaf(g), 0x100009a25n);
+    g.write(0, 0x5000, 1);
+    assert.equal(leaf(g), 0x100009e63n);
+    const flushes = g.vm.stats.remote_tlb_flush;
+    g.read(3, 0x5000);
+    assert.equal(leaf(g), 0x100009a25n);
+    assert.equal(g.vm.stats.remote_tlb_flush, flushes + 1);
+    assert.deepEqual(g.write(3, 0x5000, 1), { kind: "fault", error: 7, cr2: 0x5000n });
+    g.write(0, 0x5000, 2);
+    assert.equal(leaf(g), 0x100009e63n);
+    assert.deepEqual(codes, [0, 3, 5, 7, 3]);
+  });
+
+  it("F-059 F-128 with SMEP the kernel form cannot be executed", () => {
+    const g = wpGuest(CR4.SMEP);
+    assert.equal(rootRole(g), 0x5704);
+    g.read(0, 0x5000);
+    g.write(0, 0x5000, 1);
+    assert.equal(leaf(g), 0x8000000100009e63n);
+    assert.deepEqual(g.fetch(0, 0x5000), { kind: "fault", error: 0x11, cr2: 0x5000n });
+    g.log.length = 0;
+    assert.equal(g.fetch(3, 0x5000).kind, "ok");
+    assert.equal(g.log.find((e) => e.name === "kvm_page_fault")?.fields.error_code, 0x15);
+    assert.equal(leaf(g), 0x100009a25n);
+  });
+
+  it("F-060 F-129 with SMAP the walk refuses, unless AC is set", () => {
+    const g = wpGuest(CR4.SMAP);
+    assert.equal(rootRole(g), 0x9704);
+    assert.deepEqual(g.read(0, 0x5000), { kind: "fault", error: 1, cr2: 0x5000n });
+    g.cpu.ac = true;
+    assert.equal(g.read(0, 0x5000).kind, "ok");
+  });
+
+  it("F-129 pages made without SMAP are not used with it", () => {
+    const g = wpGuest();
+    g.write(0, 0x5000, 1);
+    g.cpu.ac = true;
+    g.movCr4(g.cpu.cr4 | CR4.SMAP);
+    g.log.length = 0;
+    g.read(0, 0x5000);
+    assert.deepEqual(
+      g.log
+        .filter((e) => e.name === "kvm_mmu_get_page")
+        .map(({ fields }) => [fields.gfn, fields.created]),
+      [
+        [2, true],
+        [3, true],
+        [4, true],
+      ],
+    );
+  });
+
+  it("F-058 F-130 WP 0 → 1 builds a root of its own beside the old one", () => {
+    const g = wpGuest();
+    g.write(0, 0x5000, 1);
+    g.movCr0(g.cpu.cr0 | CR0.WP);
+    const roots = g.vm.pagesOf(gfn(1));
+    assert.deepEqual(
+      roots.map((page) => [page.role, page.rootCount]),
+      [
+        [0x3704, 1],
+        [0x1704, 0],
+      ],
+    );
+    assert.deepEqual(g.write(0, 0x5000, 3), { kind: "fault", error: 3, cr2: 0x5000n });
+  });
+});
+
+describe("F-131 F-118 SMEP 0 → 1 with WP = 0", () => {
+  it("another role again", () => {
+    const g = touchedGuest(checked);
+    g.movCr0(g.cpu.cr0 & ~CR0.WP);
+    g.movCr4(g.cpu.cr4 | CR4.SMEP);
+    assert.deepEqual(
+      g.vm.pagesOf(gfn(1)).map((page) => page.role),
+      [0x5704, 0x1704, 0x3704],
+    );
+  });
+});
