@@ -1,5 +1,5 @@
 import { HostMemory, hostMemoryBytes } from "../host";
-import { defaultModel, Engine, type PagingFeatures } from "../x86";
+import { type CpuModel, defaultModel, Engine, type PagingFeatures } from "../x86";
 import { BarePlatform } from "./bare-platform";
 import { wrongOptions } from "./check-options";
 import { slotsOf } from "./guest-ram";
@@ -26,7 +26,8 @@ export function createMachine(
     ramBytes: options.memory,
   });
   if (image.kind === "refused") return image;
-  const model = defaultModel(0, options.vcpus);
+  const modelOf = (apicId: number): CpuModel => defaultModel(apicId, options.vcpus);
+  const model = modelOf(0);
   const pagingFeatures: PagingFeatures = {
     physicalBits: model.physicalBits,
     gigabytePages: model.features.has("page1gb"),
@@ -49,7 +50,14 @@ export function createMachine(
     refused = shadow.addSlots(slots);
     return shadow;
   };
-  const machine = new PcMachine({ options, engine, image, pagingFeatures, platform });
+  const machine = new PcMachine({
+    options,
+    engine,
+    image,
+    pagingFeatures,
+    model: modelOf,
+    platform,
+  });
   refused ??= machine.platform.load(image.pieces);
   return refused ?? { kind: "machine", machine };
 }

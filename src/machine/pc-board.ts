@@ -16,6 +16,13 @@ export interface BoardHost {
   fail(text: string): void;
 }
 
+/** An exception that has been announced and not delivered. */
+export interface PendingFault {
+  readonly vector: number;
+  readonly error?: number;
+  readonly cr2?: bigint;
+}
+
 /** CPUID leaves 40000000h…: "KVMKVMKVM", and no paravirtual feature (KVM documentation, cpuid.rst). */
 const HYPERVISOR_LEAVES: Readonly<Record<number, readonly [number, number, number, number]>> = {
   1073741824: [0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d],
@@ -26,6 +33,8 @@ const HYPERVISOR_LEAVES: Readonly<Record<number, readonly [number, number, numbe
  * local APIC's registers, time, and the announcements before an event.
  */
 export abstract class PcBoard implements Board {
+  /** The fault that a listener stopped before; it is delivered when the vCPU goes on. */
+  pendingFault: PendingFault | undefined;
   protected readonly apic: LocalApic;
 
   constructor(
@@ -107,7 +116,13 @@ export abstract class PcBoard implements Board {
   }
 
   beforeFault(vector: number, error: number | undefined, cr2: bigint | undefined): boolean {
-    return this.announce("exception", { vector, error, cr2 });
+    if (!this.announce("exception", { vector, error, cr2 })) return false;
+    this.pendingFault = {
+      vector,
+      ...(error === undefined ? {} : { error }),
+      ...(cr2 === undefined ? {} : { cr2 }),
+    };
+    return true;
   }
   beforeInvlpg(va: bigint): boolean {
     return this.announce("invlpg", { gva: va });

@@ -1,5 +1,6 @@
 import type { Vm } from "../kvm";
 import {
+  type CpuModel,
   type Engine,
   type Gpa,
   type Gva,
@@ -39,6 +40,8 @@ export interface MachineParts {
   readonly engine: Engine;
   readonly image: BootImage;
   readonly pagingFeatures: PagingFeatures;
+  /** What the processor with this APIC id is. */
+  model(apicId: number): CpuModel;
   platform(host: BoardHost): Platform;
 }
 
@@ -89,9 +92,10 @@ export class PcMachine implements Machine, BoardHost {
     });
     this.platform = parts.platform(this);
     this.vcpus = Array.from({ length: options.vcpus }, (_, id) => {
-      const core = engine.addVcpu(this.platform.board(id));
+      const board = this.platform.board(id);
+      const core = engine.addVcpu(board, parts.model(id));
       core.reset();
-      return new MachineVcpu(id, core);
+      return new MachineVcpu(id, core, board);
     });
     this.scheduler = new Scheduler(this.vcpus, options.quantum ?? DEFAULT_QUANTUM);
     this.trace.stamp = () => ({
@@ -219,6 +223,7 @@ export class PcMachine implements Machine, BoardHost {
     const budget = Math.min(scheduler.left, end - this.tick, untilTimer, LONGEST_SLICE);
     const before = vcpu.retired;
     this.running = vcpu.id;
+    vcpu.board.pendingFault = undefined;
     this.platform.beforeSlice(vcpu.id);
     clock.beginSlice(() => vcpu.retired - before);
     const { why, retired, text } = this.engine.run(vcpu.core, budget);

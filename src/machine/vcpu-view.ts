@@ -1,19 +1,17 @@
 import { type CpuState, FLAG, S, type VcpuCore } from "../x86";
 import type { VcpuView } from "./machine";
+import type { PcBoard } from "./pc-board";
 import type { Runnable } from "./scheduler";
 import { ACTIVITY } from "./signals";
 
 const NAMES = ["running", "halted", "waiting for SIPI", "shut down"] as const;
-const PENDING_VALID = 2 ** 31;
-/** Vectors that push an error code (SDM 3A table 6-1). */
-const WITH_ERROR: readonly number[] = [8, 10, 11, 12, 13, 14, 17, 21];
-const PAGE_FAULT = 14;
 
 /** One vCPU of the machine, for debuggers and for the scheduler. */
 export class MachineVcpu implements VcpuView, Runnable {
   constructor(
     readonly id: number,
     readonly core: VcpuCore,
+    readonly board: PcBoard,
   ) {}
 
   get state(): CpuState {
@@ -27,14 +25,7 @@ export class MachineVcpu implements VcpuView, Runnable {
   }
 
   get pending(): VcpuView["pending"] {
-    const word = this.state.u32(S.pending);
-    if (word < PENDING_VALID) return undefined;
-    const vector = word & 0xff;
-    return {
-      vector,
-      ...(WITH_ERROR.includes(vector) ? { error: this.state.u32(S.pending + 4) } : {}),
-      ...(vector === PAGE_FAULT ? { cr2: this.state.u64(S.pending + 8) } : {}),
-    };
+    return this.board.pendingFault;
   }
 
   /** Something would wake it from HLT: an NMI, or an interrupt while IF is set. */
