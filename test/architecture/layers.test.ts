@@ -14,7 +14,7 @@ const leaves: Readonly<Record<string, readonly string[]>> = {
 /** Rooms that run anywhere: no Node, DOM, clock, random, locale or environment. */
 const pure = ["x86", "host", "kvm", "machine", "debug"];
 const impure =
-  /\b(Date\.now|new Date|performance\.now|Math\.random|process\.|setTimeout|setInterval|navigator\.|document\.|toLocale\w+)/;
+  /\b(Date\.now|new Date|performance\.now|Math\.random|(?<![.\w])process\.(env|argv|cwd|exit|hrtime|platform|memoryUsage|nextTick|std\w+)|setTimeout|setInterval|navigator\.|document\.|toLocale\w+)/;
 
 const roomOf = (file: string): string => file.split("/")[1] ?? "";
 
