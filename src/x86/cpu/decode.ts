@@ -1,6 +1,6 @@
 import type { Bytes, Insn, InsnKind, MemoryOperand, Operand } from "./insn";
 import { GPR, S, SEG, type SegIndex } from "./layout";
-import { type OperandCode, type OpcodeSlot, type Row, SLOTS } from "./opcode-rows";
+import { type OpcodeSlot, type OperandCode, type Row, SLOTS } from "./opcode-rows";
 
 /** Where the decoder's bytes come from. */
 export interface CodeReader {
@@ -12,12 +12,12 @@ export interface CodeReader {
 export const MAX_INSN_BYTES = 15;
 
 const SEGMENT_PREFIX: Readonly<Record<number, SegIndex>> = {
-  0x26: SEG.es,
-  0x2e: SEG.cs,
-  0x36: SEG.ss,
-  0x3e: SEG.ds,
-  0x64: SEG.fs,
-  0x65: SEG.gs,
+  38: SEG.es,
+  46: SEG.cs,
+  54: SEG.ss,
+  62: SEG.ds,
+  100: SEG.fs,
+  101: SEG.gs,
 };
 
 /** Base and index of the 16-bit addressing forms (SDM 2A table 2-1). */
@@ -85,8 +85,7 @@ class Decoder {
     const operands = row.operands.map((code) => this.operandOf(code, row));
     if (row.flags.has("todo")) return this.finish("unimplemented", row.name, operands, row);
     const locked = this.lock && !(row.flags.has("lock") && operands[0]?.kind === "mem");
-    if (locked || operands.includes(undefined))
-      return this.finish("undefined", "ud", [], row);
+    if (locked || operands.includes(undefined)) return this.finish("undefined", "ud", [], row);
     return this.finish(row.flags.has("sys") ? "sysop" : "code", row.name, operands, row);
   }
 
@@ -282,7 +281,10 @@ class Decoder {
           ? this.reg(rmField, bytes)
           : { ...this.memory!, size: size === "" ? 0 : bytes };
       case "M":
-        return { ...this.memory!, size: size === "" ? 0 : size === "p" ? this.operandSize + 2 : bytes };
+        return {
+          ...this.memory!,
+          size: size === "" ? 0 : size === "p" ? this.operandSize + 2 : bytes,
+        };
       case "R":
         return this.reg(rmField, bytes);
       case "G":
@@ -293,9 +295,16 @@ class Decoder {
         if (size === "s") return { kind: "imm", value: this.signed(1), size: 1 };
         if (size === "c") return { kind: "imm", value: this.signed(1) & 0xffn, size: 1 };
         if (size === "w") return { kind: "imm", value: this.signed(2) & 0xffffn, size: 2 };
-        return { kind: "imm", value: this.signed(size === "z" ? this.bytesOf("z") : bytes), size: bytes };
+        return {
+          kind: "imm",
+          value: this.signed(size === "z" ? this.bytesOf("z") : bytes),
+          size: bytes,
+        };
       case "J":
-        return { kind: "rel", target: this.signed(size === "b" ? 1 : this.operandSize === 2 ? 2 : 4) };
+        return {
+          kind: "rel",
+          target: this.signed(size === "b" ? 1 : this.operandSize === 2 ? 2 : 4),
+        };
       case "O": {
         const segment = (this.override >= 0 ? this.override : SEG.ds) as SegIndex;
         const disp = BigInt.asUintN(8 * this.addressSize, this.signed(this.addressSize));

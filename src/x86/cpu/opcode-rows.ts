@@ -26,9 +26,7 @@ const FIXED = new Set("AL CL AX DX rAX eAX 1 ES CS SS DS FS GS".split(" "));
 const MODRM_KINDS = "EGMRSCD";
 
 const parseOperand = (code: string): OperandCode =>
-  FIXED.has(code)
-    ? { kind: code, size: "" }
-    : { kind: code[0]!, size: code.slice(1) };
+  FIXED.has(code) ? { kind: code, size: "" } : { kind: code[0]!, size: code.slice(1) };
 
 function parse(map: Row["map"], [opcode, name, operands = "", flags = ""]: OpcodeRow): Row[] {
   const words = new Set(flags.split(" ").filter((word) => word));
@@ -41,7 +39,10 @@ function parse(map: Row["map"], [opcode, name, operands = "", flags = ""]: Opcod
     map,
     opcode,
     name,
-    operands: operands.split(" ").filter((each) => each).map(parseOperand),
+    operands: operands
+      .split(" ")
+      .filter((each) => each)
+      .map(parseOperand),
     flags: words,
     digit: value("/", 8),
     modrm: value("modrm=", 16),

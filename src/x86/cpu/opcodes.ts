@@ -296,12 +296,9 @@ export const TWO_BYTE: readonly OpcodeRow[] = [
   [0xb7, "movzx", "Gv Ew"],
   [0xb8, "popcnt", "Gv Ev", "f3"],
   [0xb9, "ud1", "Gv Ev", "sys"],
-  ...bitTests.map((name, n): OpcodeRow => [
-    0xba,
-    name,
-    "Ev Ic",
-    `/${4 + n} ${name === "bt" ? "" : "lock"}`,
-  ]),
+  ...bitTests.map(
+    (name, n): OpcodeRow => [0xba, name, "Ev Ic", `/${4 + n} ${name === "bt" ? "" : "lock"}`],
+  ),
   [0xbb, "btc", "Ev Gv", "lock"],
   [0xbc, "bsf", "Gv Ev"],
   [0xbd, "bsr", "Gv Ev"],

@@ -108,10 +108,7 @@ export class ModuleBuilder {
         7,
         this.exports.map(({ name, index }) => [text(name), 0x00, uleb(index)]),
       ),
-      ...section(
-        9,
-        slots ? [[0x00, 0x41, 0x00, 0x0b, uleb(slots), this.table.map(uleb)]] : [],
-      ),
+      ...section(9, slots ? [[0x00, 0x41, 0x00, 0x0b, uleb(slots), this.table.map(uleb)]] : []),
       ...section(10, functions),
     ]);
   }

@@ -1,0 +1,110 @@
+import { ACCESS, type Board, type GuestFault, type Refill } from "./board";
+import { FLAG, S } from "./layout";
+import type { CpuState } from "./state";
+import type { Tlb } from "./tlb";
+
+/** Where an access goes. The translator hands out the same object each time. */
+export interface Target {
+  /** `emulated` RAM is written through the board, which watches it. */
+  kind: "ram" | "device" | "emulated" | "fault";
+  /** Byte in the wasm memory. */
+  offset: number;
+  gpa: number;
+  fault: GuestFault | undefined;
+}
+
+/** Retries of one access that no longer look like progress. */
+const TOO_MANY_RETRIES = 10_000;
+
+const PAGE_FAULT = 14;
+
+/** Bank of a data access: system structures are read as supervisor, and AC does not count for them. */
+export function bankOf(state: CpuState, access: number): number {
+  if (access & ACCESS.user) return 0;
+  if (access & ACCESS.implicit) return 1;
+  return state.u64(S.rflags) & FLAG.AC ? 2 : 1;
+}
+
+/** Answers "where is this byte" for one vCPU: TLB, hardware walk, then what the board says to a fault. */
+export class Translator {
+  private readonly target: Target = { kind: "ram", offset: 0, gpa: 0, fault: undefined };
+
+  constructor(
+    private readonly board: Board,
+    private readonly state: () => CpuState,
+    private readonly tlb: Tlb,
+    private readonly holdsCode: (offset: number) => boolean,
+  ) {}
+
+  /**
+   * The byte at `va` for a data access that stays in its page. Fills the TLB. With `emulating`, through
+   * the board's own translation, which no TLB caches. A fault that the board wants emulated comes back
+   * as `emulated` only for writes to RAM; reads are plain.
+   */
+  data(va: bigint, access: number, emulating: boolean): Target {
+    const low = Number(va & 0xffff_ffffn);
+    const write = (access & ACCESS.write) !== 0;
+    if (emulating) return this.emulated(va, access);
+    const bank = bankOf(this.state(), access);
+    const found = this.tlb.lookup(bank, low, Number(va >> 32n), write);
+    if (found >= 0) return this.ram(found + (low & 0xfff));
+    for (let tries = 0; tries < TOO_MANY_RETRIES; tries++) {
+      const refill = this.board.refill(va, access);
+      if (refill.kind === "ram") {
+        this.tlb.insert(bank, low, Number(va >> 32n), refill, this.holdsCode(refill.offset));
+        return this.ram(refill.offset + (low & 0xfff));
+      }
+      if (refill.kind === "device") return this.device(refill.gpa);
+      const outcome = this.board.pageFault(va, refill.error);
+      if (outcome.kind === "inject") return this.fault(outcome.error, outcome.cr2);
+      if (outcome.kind === "emulate") return this.emulated(va, access);
+    }
+    throw new Error(`no progress translating 0x${va.toString(16)} for access ${access}`);
+  }
+
+  /** The page frame to fetch `va` from. */
+  code(va: bigint, user: boolean, onEviction: () => void): Target {
+    const low = Number(va & 0xffff_ffffn);
+    const high = Number(va >> 32n);
+    const found = this.tlb.lookupCode(user, low, high);
+    if (found >= 0) return this.ram(found);
+    const access = ACCESS.fetch | (user ? ACCESS.user : 0);
+    for (let tries = 0; tries < TOO_MANY_RETRIES; tries++) {
+      const refill = this.board.refill(va, access);
+      if (refill.kind === "ram") {
+        if (this.tlb.insertCode(user, low, high, refill)) onEviction();
+        return this.ram(refill.offset);
+      }
+      if (refill.kind === "device") return this.device(refill.gpa);
+      const outcome = this.board.pageFault(va, refill.error);
+      if (outcome.kind === "inject") return this.fault(outcome.error, outcome.cr2);
+      if (outcome.kind === "emulate") return this.device(refill.gpa);
+    }
+    throw new Error(`no progress fetching from 0x${va.toString(16)}`);
+  }
+
+  private emulated(va: bigint, access: number): Target {
+    const refill: Refill = this.board.emulate(va, access);
+    if (refill.kind === "device") return this.device(refill.gpa);
+    if (refill.kind === "fault") return this.fault(refill.error, va);
+    this.ram(refill.offset + Number(va & 0xfffn));
+    this.target.kind = "emulated";
+    this.target.gpa = refill.gpa;
+    return this.target;
+  }
+  private ram(offset: number): Target {
+    this.target.kind = "ram";
+    this.target.offset = offset;
+    return this.target;
+  }
+  private device(gpa: number): Target {
+    this.target.kind = "device";
+    this.target.gpa = gpa;
+    return this.target;
+  }
+  private fault(error: number, cr2: bigint): Target {
+    this.target.kind = "fault";
+    this.target.fault = { vector: PAGE_FAULT, error, cr2 };
+    return this.target;
+  }
+}
