@@ -1,5 +1,13 @@
 export * from "./address";
 export * from "./cpu/board";
+export {
+  Engine,
+  type EngineOptions,
+  type RunResult,
+  type RunWhy,
+  type TlbView,
+  VcpuCore,
+} from "./cpu/engine";
 export * from "./cpu/layout";
 export * from "./cpu/state";
 export * from "./cpu/system/cpu-model";
