@@ -17,7 +17,6 @@ export function cli(ctx: SystemContext): SysResult {
   const { state } = ctx;
   if (!mayChangeIf(state)) return refused;
   state.setU64(S.rflags, state.u64(S.rflags) & ~FLAG.IF);
-  ctx.stateChanged();
   return undefined;
 }
 
@@ -28,7 +27,6 @@ export function sti(ctx: SystemContext): SysResult {
   const flags = state.u64(S.rflags);
   if (!(flags & FLAG.IF)) state.setU32(S.shadow, SHADOW.sti);
   state.setU64(S.rflags, flags | FLAG.IF);
-  ctx.stateChanged();
   return undefined;
 }
 

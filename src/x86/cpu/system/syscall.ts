@@ -74,9 +74,19 @@ function returnStack({ state, model }: SystemContext, selector: number): void {
 const isEnabled = (state: CpuState): boolean =>
   (state.cr0 & 1n) !== 0n && (state.efer & EFER.SCE) !== 0n;
 
-/** #DB after SYSCALL and SYSRET follows the TF they leave, not the one they found. */
+/** DR6.BS */
+const SINGLE_STEP = 1 << 14;
+
+/**
+ * Single-step after SYSCALL and SYSRET follows the TF they leave, not the one they found: a trap is
+ * due at once when they set it, none when they cleared it.
+ */
 function land(ctx: SystemContext, rip: bigint): SysResult {
-  ctx.state.rip = rip;
+  const { state } = ctx;
+  state.rip = rip;
+  if (state.u64(S.rflags) & FLAG.TF) {
+    state.setU32(S.pendingDb, state.u32(S.pendingDb) | SINGLE_STEP);
+  }
   ctx.stateChanged();
   return { kind: "jumped", trapFlagAfter: true };
 }

@@ -76,6 +76,17 @@ describe("SYSRET", () => {
     assert.deepEqual([bench.selector(SEG.cs), bench.state.code64], [0x23, false]);
   });
 
+  it("that sets TF traps at once", () => {
+    const bench = arranged(new Bench("long"));
+    bench.execute(SYSRETQ);
+    assert.equal(bench.state.u32(S.pendingDb), 0);
+    bench.state.setGpr(GPR.r11, FLAG.TF);
+    bench.load(SEG.cs, SEL.code64);
+    bench.load(SEG.ss, SEL.data);
+    bench.execute(SYSRETQ);
+    assert.equal(bench.state.u32(S.pendingDb), 1 << 14);
+  });
+
   it("to a non-canonical address is #GP(0) at level 0 on Intel, and goes on AMD", () => {
     for (const [vendor, result] of [
       ["intel", gp0],
