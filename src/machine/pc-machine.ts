@@ -229,14 +229,12 @@ export class PcMachine implements Machine, BoardHost {
     const { why, retired, text } = this.engine.run(vcpu.core, budget);
     clock.endSlice(retired);
     scheduler.spend(retired);
+    if (retired > 0 && vcpu.activity === "halted") this.platform.halted(vcpu.id);
     switch (why) {
       case "budget":
       case "stop":
         return undefined;
       case "halt":
-        this.platform.halted(vcpu.id);
-        scheduler.yield();
-        return undefined;
       case "pause":
         scheduler.yield();
         return undefined;
