@@ -1,4 +1,8 @@
+export * from "./breakpoints/breakpoint-set";
 export * from "./breakpoints/catalogue";
+export * from "./breakpoints/condition";
+export { type ParsedBreakpoint, parseBreakpoint } from "./breakpoints/grammar";
+export { describeEvent } from "./breakpoints/sentence";
 export { codeBits } from "./disassembly/code-bits";
 export { Disassembler, type ReadCode, type Row } from "./disassembly/disassembler";
 export { type Decoded, decodeOne } from "./disassembly/iced";

@@ -8,7 +8,7 @@ export interface EventFilter {
   /** Names of the trace events it listens to. */
   readonly events: readonly string[];
   /** Fields an event must have, to be of this kind: `exception` with vector 14 is a page fault. */
-  readonly only?: Readonly<Record<string, number | string>>;
+  readonly only?: Readonly<Record<string, number | string | boolean>>;
   /** Fields a condition may use besides the common ones (`vcpu`, `tick`, `rip`). */
   readonly fields: readonly string[];
   /** Field with the address that a target of the breakpoint is compared with, and the space it is in. */
@@ -62,7 +62,7 @@ export const FILTERS: readonly EventFilter[] = [
     description: "A fault while delivering a double fault: the processor gives up",
     events: ["triple_fault"],
     fields: [],
-    when: "intent",
+    when: "change",
     defaultOn: true,
     exampleCondition: "vcpu == 0",
   },
@@ -102,11 +102,11 @@ export const FILTERS: readonly EventFilter[] = [
   {
     id: "shadow-fault",
     label: "Shadow faults",
-    description: "Faults the hypervisor takes, before it resolves them",
+    description: "Faults the hypervisor takes; stops once it has dealt with them",
     events: ["kvm_page_fault"],
     fields: ["gva", "error"],
     target: { field: "gva", space: "gva" },
-    when: "intent",
+    when: "change",
     defaultOn: false,
     exampleCondition: "error.w && !error.p",
   },
@@ -114,7 +114,7 @@ export const FILTERS: readonly EventFilter[] = [
     id: "spte-set",
     label: "Spte set",
     description: "A shadow entry was made or changed",
-    events: ["kvm_mmu_set_spte"],
+    events: ["spte_update", "kvm_mmu_set_spte"],
     fields: [...ENGINE, "old", "new"],
     target: { field: "gpa", space: "gpa" },
     when: "change",
@@ -188,11 +188,12 @@ export const FILTERS: readonly EventFilter[] = [
     id: "memslot",
     label: "Memslot changes",
     description: "A slot was made, changed or deleted",
-    events: ["memslot"],
-    fields: ["slot", "generation"],
+    events: ["generation"],
+    only: { in_progress: false },
+    fields: ["as_id", "before", "after"],
     when: "change",
     defaultOn: false,
-    exampleCondition: "slot == 0",
+    exampleCondition: "as_id == 0",
   },
 ];
 

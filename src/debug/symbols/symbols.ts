@@ -97,6 +97,18 @@ export class Symbols {
     return assembly ? found.low : found.image.lines.afterPrologue(found.low, found.high);
   }
 
+  /** Break addresses of the functions whose names match, ascending. */
+  functionsMatching(pattern: RegExp): readonly bigint[] {
+    const addresses = new Set<bigint>();
+    for (const { symbols } of this.images)
+      for (const { name, kind } of symbols.all) {
+        const address =
+          kind === "function" && pattern.test(name) ? this.breakAddress(name) : undefined;
+        if (address !== undefined) addresses.add(address);
+      }
+    return [...addresses].sort((a, b) => (a < b ? -1 : 1));
+  }
+
   symbol(name: string): ImageSymbol | undefined {
     return this.first((image) => image.symbols.named(name));
   }
