@@ -3,6 +3,8 @@ import type { LocalApic } from "./devices/local-apic";
 import type { PcDevices } from "./pc-devices";
 
 const MSR = { apicBase: 0x1b, tscDeadline: 0x6e0, x2apic: 0x800, x2apicEnd: 0x83f } as const;
+/** The four legacy performance counters that every AMD processor has (APM 2 13.2.1); they never count. */
+const isIdleCounter = (index: number): boolean => index >= 0xc0010000 && index <= 0xc0010007;
 
 /** What a board asks of the machine it is part of. */
 export interface BoardHost {
@@ -86,13 +88,13 @@ export abstract class PcBoard implements Board {
     if (index === MSR.apicBase) return this.apic.base;
     if (index === MSR.tscDeadline) return this.apic.timer.tscDeadline;
     if (index >= MSR.x2apic && index <= MSR.x2apicEnd) return this.apic.readMsr(index);
-    return undefined;
+    return isIdleCounter(index) ? 0n : undefined;
   }
 
   writeMsr(index: number, value: bigint): boolean {
     if (index === MSR.apicBase) return this.apic.writeBase(value);
     if (index >= MSR.x2apic && index <= MSR.x2apicEnd) return this.apic.writeMsr(index, value);
-    if (index !== MSR.tscDeadline) return false;
+    if (index !== MSR.tscDeadline) return isIdleCounter(index);
     this.apic.timer.tscDeadline = value;
     return true;
   }
