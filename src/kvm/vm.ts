@@ -4,6 +4,7 @@ import { type MemoryRegion, type RegionOutcome, setMemoryRegion } from "./memory
 import { generationValue, type MemorySlot } from "./memslots";
 import { getDirtyLog } from "./mmu/dirty-log";
 import type { GuestCpu } from "./mmu/guest-cpu";
+import { checkEntry, checkInvariants } from "./mmu/invariants/check";
 import { VmNotifier } from "./mmu/notifier";
 import type { PteList } from "./mmu/pte-list";
 import { rmapHead } from "./mmu/rmap";
@@ -130,6 +131,12 @@ export class Vm {
     for (const heads of slot.arch.rmap)
       for (const head of heads) sptes += typeof head === "number" ? Math.min(head, 1) : head.length;
     return { shadowPages, sptes };
+  }
+
+  /** Everything that must hold: violations as sentences. With a vCPU also what holds at its entry. */
+  check(vcpu?: Vcpu): string[] {
+    const { state } = this.core;
+    return [...checkInvariants(state), ...(vcpu ? checkEntry(state, vcpu.mmu) : [])];
   }
 
   /** Plain data; the sptes themselves are bytes of host memory, which is saved on its own. */

@@ -1,2 +1,14 @@
-import type { GuestOptions } from "./scripted-vcpu";
-export const checked: GuestOptions = {};
+import assert from "node:assert/strict";
+import { checkSynced } from "../../src/kvm";
+import type { Guest, GuestOptions } from "./scripted-vcpu";
+
+/** Options of a guest whose every step is followed by all invariants. */
+export const checked: GuestOptions = {
+  check(guest: Guest, step: string): void {
+    guest.vm.core.state.writeLog ??= [];
+    assert.deepEqual(guest.vm.check(guest.vcpu), [], `after ${step}`);
+    guest.vm.core.state.writeLog = [];
+    if (step.startsWith("mov cr3"))
+      assert.deepEqual(checkSynced(guest.vm.core.state, guest.vcpu.mmu), [], `after ${step}`);
+  },
+};

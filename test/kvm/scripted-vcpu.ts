@@ -1,5 +1,5 @@
 import { GUEST_HVA, HostMemory, HostProcess, hostMemoryBytes } from "../../src/host";
-import { formatEvent, type GuestCpu, type Vcpu, Vm } from "../../src/kvm";
+import { type CachedTranslation, formatEvent, type GuestCpu, type Vcpu, Vm } from "../../src/kvm";
 import {
   ACCESS,
   ALLOW,
@@ -36,6 +36,10 @@ export class ScriptedCpu implements GuestCpu {
   }
   flushTlbPage(va: bigint): void {
     for (const mode of ["u", "s", "a"]) this.tlb.delete(`${mode}${va >> 12n}`);
+  }
+  *tlbEntries(): IterableIterator<CachedTranslation> {
+    for (const [key, { offset, allow }] of this.tlb)
+      yield { va: BigInt(key.slice(1)) << 12n, offset, writable: (allow & ALLOW.write) !== 0 };
   }
   key(va: bigint): string {
     return `${this.cpl === 3 ? "u" : this.ac ? "a" : "s"}${va >> 12n}`;

@@ -1,3 +1,11 @@
+/** One TLB entry. */
+export interface CachedTranslation {
+  readonly va: bigint;
+  /** Byte offset of the 4 KiB frame in the machine's memory. */
+  readonly offset: number;
+  readonly writable: boolean;
+}
+
 /**
  * The registers of one vCPU as the MMU reads them, and the TLB it may flush. Getters are live: the
  * MMU keeps no copy but the roles it derived from them.
@@ -15,6 +23,8 @@ export interface GuestCpu {
   readonly rip: bigint;
   /** An exception or interrupt is being delivered: accesses are not those of an instruction. */
   readonly delivering: boolean;
+  /** What the TLB holds, for the checker; a processor that cannot tell leaves it out. */
+  tlbEntries?(): Iterable<CachedTranslation>;
   /** Drops every translation. */
   flushTlb(): void;
   /** Drops the translation of the page of `va`, all of it when the page is large. */

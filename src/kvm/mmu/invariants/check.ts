@@ -1,0 +1,86 @@
+import type { MmuContext } from "../context";
+import { ENTRIES } from "../shadow-page";
+import { EMPTY_HI } from "../spte";
+import type { MmuState } from "../state";
+import { EntryView } from "./entry-view";
+import { allPages, type Invariant } from "./invariant";
+import { LARGE_PAGE_INVARIANT } from "./large-pages";
+import { PAGE_ENTRY_INVARIANT, PAGE_INVARIANTS, PAGES_INVARIANTS, ROOT_INVARIANT } from "./pages";
+import {
+  PARENT_INVARIANT,
+  REVERSE_MAP_ENTRY_INVARIANTS,
+  REVERSE_MAP_INVARIANTS,
+} from "./reverse-map";
+import { SLOT_ENTRY_INVARIANT, SLOT_INVARIANTS, SLOT_PAGE_INVARIANT } from "./slots";
+import { SPTE_INVARIANTS, SPTE_STORE_INVARIANT } from "./sptes";
+import {
+  SYNCED_ROOT_INVARIANT,
+  UNSYNC_ENTRY_INVARIANTS,
+  UNSYNC_INVARIANTS,
+  UNSYNC_PAGE_INVARIANTS,
+} from "./unsync";
+
+const ENTRY = [
+  ...SPTE_INVARIANTS,
+  ...REVERSE_MAP_ENTRY_INVARIANTS,
+  ...UNSYNC_ENTRY_INVARIANTS,
+  SLOT_ENTRY_INVARIANT,
+  PAGE_ENTRY_INVARIANT,
+];
+const PAGE = [PARENT_INVARIANT, SLOT_PAGE_INVARIANT, ...UNSYNC_PAGE_INVARIANTS, ...PAGE_INVARIANTS];
+const VM = [
+  SPTE_STORE_INVARIANT,
+  ...REVERSE_MAP_INVARIANTS,
+  ...SLOT_INVARIANTS,
+  ...UNSYNC_INVARIANTS,
+  ...PAGES_INVARIANTS,
+  LARGE_PAGE_INVARIANT,
+];
+
+/** Every invariant there is, for reference and for tests. */
+export const INVARIANTS: readonly Invariant[] = [
+  ...ENTRY,
+  ...PAGE,
+  ...VM,
+  ROOT_INVARIANT,
+  SYNCED_ROOT_INVARIANT,
+];
+
+/**
+ * Checks everything that must hold whenever mmu_lock is free. Violations as sentences that begin with
+ * the invariant's id. Looks only.
+ */
+export function checkInvariants(state: MmuState): string[] {
+  const found: string[] = [];
+  const view = new EntryView(state);
+  const { words } = state;
+  for (const page of allPages(state)) {
+    for (const invariant of PAGE) {
+      const wrong = invariant.page(state, page);
+      if (wrong) found.push(`${invariant.id}: ${wrong}`);
+    }
+    for (let i = 0, word = 2 * page.base; i < ENTRIES; i++, word += 2) {
+      if (words[word] === 0 && words[word + 1] === EMPTY_HI) continue;
+      view.moveTo(page, i);
+      for (const invariant of ENTRY) {
+        const wrong = invariant.entry(view);
+        if (wrong) found.push(`${invariant.id}: ${wrong}`);
+      }
+    }
+  }
+  for (const invariant of VM)
+    found.push(...invariant.vm(state).map((wrong) => `${invariant.id}: ${wrong}`));
+  return found;
+}
+
+/** What must hold besides when a vCPU enters the guest. */
+export function checkEntry(state: MmuState, context: MmuContext): string[] {
+  const wrong = ROOT_INVARIANT.context(state, context);
+  return wrong ? [`${ROOT_INVARIANT.id}: ${wrong}`] : [];
+}
+
+/** What must hold when a vCPU has just synced its root. */
+export function checkSynced(state: MmuState, context: MmuContext): string[] {
+  const wrong = SYNCED_ROOT_INVARIANT.context(state, context);
+  return wrong ? [`${SYNCED_ROOT_INVARIANT.id}: ${wrong}`] : [];
+}

@@ -1,0 +1,135 @@
+import { ACC, gfn, pagesPerLevel } from "../../../x86";
+import { LEAF_LEVELS, type MemorySlot } from "../../memslots";
+import { pteListCount, pteListEntries } from "../pte-list";
+import { rmapHead } from "../rmap";
+import { roleAccess } from "../role";
+import type { ShadowPage } from "../shadow-page";
+import { HI, isPresent, LO, type Sptep } from "../spte";
+import type { MmuState } from "../state";
+import { EntryView, frameOf } from "./entry-view";
+import type { EntryInvariant, PageInvariant, VmInvariant } from "./invariant";
+import { hex } from "./invariant";
+
+/** Entries a chain may have: the one that made it overflow is zapped with it. */
+const LONGEST_CHAIN = 1001;
+
+const timesIn = (entries: readonly Sptep[], sptep: Sptep): number =>
+  entries.filter((entry) => entry === sptep).length;
+
+/** Class R, entry by entry. */
+export const REVERSE_MAP_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
+  {
+    id: "INV-R-01",
+    rule: "a present leaf is in the rmap of its gfn and level exactly once",
+    entry(view) {
+      if (!view.leaf) return undefined;
+      const { slot } = view;
+      const head = slot ? rmapHead(slot, view.gfn, view.page.level) : 0;
+      const times = head === view.sptep ? 1 : timesIn(pteListEntries(head), view.sptep);
+      return times === 1
+        ? undefined
+        : `${view} is ${times} times in the rmap of gfn ${hex(view.gfn)}`;
+    },
+  },
+  {
+    id: "INV-R-05",
+    rule: "a leaf of a direct page grants the page's access",
+    entry(view) {
+      if (!view.leaf || !view.page.direct) return undefined;
+      const access = roleAccess(view.page.role);
+      const user = ((view.lo & LO.user) !== 0) === ((access & ACC.user) !== 0);
+      const exec = ((view.hi & HI.nx) === 0) === ((access & ACC.exec) !== 0);
+      const write = !(view.lo & LO.writable) || (access & ACC.write) !== 0;
+      return user && exec && write
+        ? undefined
+        : `${view} differs from the access of its direct page`;
+    },
+  },
+  {
+    id: "INV-R-06",
+    rule: "a leaf of a synced page has the gfn its gpte has now",
+    entry(view) {
+      if (!view.leaf || view.page.level > 1 || !view.synced) return undefined;
+      const { gpte } = view;
+      return !gpte || frameOf(gpte) === view.gfn
+        ? undefined
+        : `${view} maps gfn ${hex(view.gfn)}, its gpte gfn ${hex(frameOf(gpte))}`;
+    },
+  },
+  {
+    id: "INV-R-07",
+    rule: "an entry that points at a page is among its parents exactly once",
+    entry(view) {
+      if (!view.present || view.leaf) return undefined;
+      const { child } = view;
+      const times = child ? timesIn(pteListEntries(child.parentPtes), view.sptep) : 1;
+      return times === 1
+        ? undefined
+        : `${view} is ${times} times among the parents of sp ${child?.serial}`;
+    },
+  },
+];
+
+/** INV-R-07, the other way. */
+export const PARENT_INVARIANT: PageInvariant = {
+  id: "INV-R-07",
+  rule: "every parent entry points at the page",
+  page(state: MmuState, page: ShadowPage) {
+    for (const sptep of pteListEntries(page.parentPtes)) {
+      const view = new EntryView(state);
+      const parent = state.pageOf(sptep);
+      view.moveTo(parent, sptep - parent.base);
+      if (!view.present || view.leaf || view.child !== page)
+        return `sp ${page.serial} lists ${view} as a parent, which does not point at it`;
+    }
+    return undefined;
+  },
+};
+
+/** Class R, over all slots. */
+export const REVERSE_MAP_INVARIANTS: readonly VmInvariant[] = [
+  {
+    id: "INV-R-02",
+    rule: "every entry of an rmap is a present leaf of that gfn and level",
+    vm: (state) => everyWord(state, wrongEntries),
+  },
+  {
+    id: "INV-R-03",
+    rule: "the kind of a word tells its count, and no chain is longer than 1001",
+    vm: (state) =>
+      everyWord(state, (_state, slot, level, index) => {
+        const head = slot.arch.rmap[level - 1]![index]!;
+        const count = pteListCount(head);
+        const wrong = typeof head === "number" ? head < 0 : count < 2 || count > LONGEST_CHAIN;
+        return wrong
+          ? [`rmap word ${index} of level ${level} in slot ${slot.id} has ${count} entries`]
+          : [];
+      }),
+  },
+];
+
+type WordCheck = (state: MmuState, slot: MemorySlot, level: number, index: number) => string[];
+
+function everyWord(state: MmuState, check: WordCheck): string[] {
+  const found: string[] = [];
+  for (const set of state.slotSets)
+    for (const slot of set.slots)
+      for (const level of LEAF_LEVELS) {
+        const heads = slot.arch.rmap[level - 1]!;
+        for (let index = 0; index < heads.length; index++)
+          if (heads[index] !== 0) found.push(...check(state, slot, level, index));
+      }
+  return found;
+}
+
+function wrongEntries(state: MmuState, slot: MemorySlot, level: number, index: number): string[] {
+  const span = pagesPerLevel(level);
+  const frame = gfn((Math.floor(slot.baseGfn / span) + index) * span);
+  return pteListEntries(slot.arch.rmap[level - 1]![index]!).flatMap((sptep) => {
+    const page = state.pageOf(sptep);
+    const view = new EntryView(state);
+    view.moveTo(page, sptep - page.base);
+    const right = isPresent(view.lo) && view.leaf && page.level === level && view.gfn === frame;
+    return right ? [] : [`the rmap of gfn ${hex(frame)}, level ${level} has ${view}`];
+  });
+}

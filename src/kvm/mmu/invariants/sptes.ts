@@ -1,0 +1,166 @@
+import { ACC, gfn, hva, pagesPerLevel } from "../../../x86";
+import { ROLE, roleAccess } from "../role";
+import { HI, isEmpty, isVolatile, LO, mmioGeneration, mmioGfn, storedGeneration } from "../spte";
+import { type EntryView, frameOf } from "./entry-view";
+import { type EntryInvariant, hex, type VmInvariant } from "./invariant";
+
+/** Bits 51:46 of an address with MAXPHYADDR 46: no spte that maps memory has one. */
+const ADDRESS_HI = 0x000fc000;
+/** Bits 62:52: software bits we do not use, A/D kind among them. */
+const IGNORED_HI = 0x7ff00000;
+const GLOBAL = 0x100;
+const PWT_PCD = 0x18;
+
+/** An spte with W and without U where the gpte has U and not W: made for a kernel write with CR0.WP = 0. */
+const kernelForm = (view: EntryView): boolean =>
+  (view.page.role & ROLE.cr0Wp) === 0 &&
+  (view.lo & (LO.writable | LO.user)) === LO.writable &&
+  (view.page.accessAt(view.index) & (ACC.write | ACC.user)) === ACC.write;
+
+/** Class S: what one entry may look like. */
+export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
+  {
+    id: "INV-S-01",
+    rule: "a present leaf maps the present host page of its gfn, inside a slot",
+    entry(view) {
+      if (!view.leaf) return undefined;
+      const { slot, gfn: frame } = view;
+      if (!slot) return `${view} maps gfn ${hex(frame)}, which is in no slot`;
+      const pfn = view.state.hostProcess.translate(slot.hvaOf(frame));
+      return pfn === view.pfn
+        ? undefined
+        : `${view} maps pfn ${hex(view.pfn)}, but the host has ${pfn === undefined ? "no page" : hex(pfn)} there`;
+    },
+  },
+  {
+    id: "INV-S-02",
+    rule: "a present non-leaf points at one live shadow page, one level down",
+    entry(view) {
+      if (!view.present || view.leaf) return undefined;
+      const { child } = view;
+      if (!child) return `${view} points at no shadow page`;
+      return child.level === view.page.level - 1
+        ? undefined
+        : `${view} points at a page of level ${child.level}`;
+    },
+  },
+  {
+    id: "INV-S-03",
+    rule: "no reserved bit is set",
+    entry(view) {
+      if (!view.present) return undefined;
+      const bad = view.hi & (ADDRESS_HI | IGNORED_HI) || view.lo & (GLOBAL | PWT_PCD);
+      const large = (view.lo & LO.large) !== 0 && (view.page.level === 1 || view.page.level > 3);
+      return bad || large ? `${view} has a reserved bit` : undefined;
+    },
+  },
+  {
+    id: "INV-S-04",
+    rule: "a large leaf is aligned to its size",
+    entry(view) {
+      const span = pagesPerLevel(view.page.level);
+      return view.leaf && (view.pfn % span || view.gfn % span)
+        ? `${view} is not aligned to ${span} pages`
+        : undefined;
+    },
+  },
+  {
+    id: "INV-S-05",
+    rule: "W implies MMU-writable implies host-writable",
+    entry(view) {
+      if (!view.leaf) return undefined;
+      const { lo } = view;
+      const wrong =
+        (lo & LO.writable && !(lo & LO.mmuWritable)) ||
+        (lo & LO.mmuWritable && !(lo & LO.hostWritable));
+      return wrong ? `${view} has no legal writable state` : undefined;
+    },
+  },
+  {
+    id: "INV-S-06",
+    rule: "host-writable only for a writable slot over a writable host page",
+    entry(view) {
+      if (!view.leaf || !(view.lo & LO.hostWritable)) return undefined;
+      const { slot } = view;
+      const host = slot && view.state.hostProcess.mappingAt(hva(slot.hvaOf(view.gfn)));
+      return !slot || slot.readonly || !host?.backing.writable
+        ? `${view} is host-writable over read-only memory`
+        : undefined;
+    },
+  },
+  {
+    id: "INV-S-07",
+    rule: "what is neither present nor mmio is the empty value",
+    entry(view) {
+      return view.present || view.mmio || isEmpty(view.lo, view.hi)
+        ? undefined
+        : `${view} is neither empty, present nor mmio`;
+    },
+  },
+  {
+    id: "INV-S-08",
+    rule: "an mmio mark is for a gfn in no slot, or of an older generation",
+    entry(view) {
+      if (!view.mmio) return undefined;
+      const slots = view.state.slotSets[0]!;
+      const current = mmioGeneration(view.lo, view.hi) === storedGeneration(slots.generation);
+      const slot = slots.find(gfn(mmioGfn(view.lo, view.hi)));
+      return current && slot?.visible
+        ? `${view} says mmio where slot ${slot.id} has memory`
+        : undefined;
+    },
+  },
+  {
+    id: "INV-S-10",
+    rule: "a leaf grants what it was built with, and that is within the page's access but for the kernel form",
+    entry(view) {
+      if (!view.leaf || !view.page.hasGptes) return undefined;
+      const built = view.page.accessAt(view.index);
+      const beyond = built & ~roleAccess(view.page.role);
+      if (beyond && !(beyond === ACC.write && kernelForm(view)))
+        return `${view} was built with more access than its page`;
+      const grants =
+        (view.lo & LO.writable ? ACC.write : 0) |
+        (view.lo & LO.user ? ACC.user : 0) |
+        (view.hi & HI.nx ? 0 : ACC.exec);
+      const missing = built & ~grants;
+      return grants & ~built || missing & ~ACC.write
+        ? `${view} does not grant the access ${built} it was built with`
+        : undefined;
+    },
+  },
+  {
+    id: "INV-S-11",
+    rule: "the kernel form under smep_andnot_wp is not executable",
+    entry(view) {
+      if (!view.leaf || !view.synced || view.page.level > 1) return undefined;
+      if (!(view.page.role & ROLE.smepAndnotWp) || !kernelForm(view)) return undefined;
+      const { gpte } = view;
+      const userReadOnly = gpte && (gpte.lo & (LO.writable | LO.user)) === LO.user;
+      return userReadOnly && frameOf(gpte) === view.gfn && !(view.hi & HI.nx)
+        ? `${view} lets the kernel execute a user page`
+        : undefined;
+    },
+  },
+  {
+    id: "INV-S-14",
+    rule: "the A/D kind is 0: A/D bits are in use",
+    entry(view) {
+      return view.present && view.hi & 0x00300000 ? `${view} has another A/D kind` : undefined;
+    },
+  },
+];
+
+/** INV-S-09 looks at the stores made since it was last asked, where a log is kept. */
+export const SPTE_STORE_INVARIANT: VmInvariant = {
+  id: "INV-S-09",
+  rule: "a volatile entry is never plainly stored",
+  vm(state) {
+    return (state.writeLog ?? [])
+      .filter((write) => write.kind === "store" && isVolatile(write.oldLo))
+      .map(
+        (write) =>
+          `word ${write.sptep} was volatile (${hex(write.oldLo >>> 0)}) and plainly stored`,
+      );
+  },
+};

@@ -1,0 +1,203 @@
+import { ACC, pfn as asPfn, type Gfn, pagesPerLevel } from "../../../x86";
+import { gpteAccess } from "../guest-entry";
+import { leavesOf, slotOf } from "../rmap";
+import { ROLE, roleAccess } from "../role";
+import { rootPages } from "../root";
+import { ENTRIES, type ShadowPage } from "../shadow-page";
+import { LO } from "../spte";
+import type { MmuState } from "../state";
+import { type EntryView, frameOf } from "./entry-view";
+import {
+  allPages,
+  type EntryInvariant,
+  type EntryTimeInvariant,
+  hex,
+  type PageInvariant,
+  type VmInvariant,
+} from "./invariant";
+
+const counted = (page: ShadowPage): boolean => page.hasGptes && !page.invalid;
+const leads = (page: ShadowPage): boolean => page.unsync || page.unsyncChildren > 0;
+
+/** Class U, entry by entry. */
+export const UNSYNC_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
+  {
+    id: "INV-U-02",
+    rule: "an entry that leads to an unsync page is marked",
+    entry(view) {
+      if (!view.present || view.leaf) return undefined;
+      const { child } = view;
+      return child && leads(child) && !view.page.hasUnsyncBit(view.index)
+        ? `${view} leads to an unsync page and is not marked`
+        : undefined;
+    },
+  },
+  {
+    id: "INV-U-07",
+    rule: "an entry of a synced page says what its gpte says now",
+    entry(view) {
+      if (!view.present || !view.synced) return undefined;
+      const { gpte } = view;
+      if (!gpte) return undefined;
+      if (!(gpte.lo & LO.present)) return `${view} stands for a gpte that is not present`;
+      return view.leaf ? leafDiffers(view) : pointerDiffers(view);
+    },
+  },
+];
+
+/** Without D a leaf is built read-only; D may have been set since through another page. */
+function leafDiffers(view: EntryView): string | undefined {
+  const gpte = view.gpte!;
+  const { page } = view;
+  if (page.level > 1) {
+    const right = gpte.lo & LO.large && contains(frameOf(gpte), page.level, view.gfn);
+    return right ? undefined : `${view} is large, its gpte is another`;
+  }
+  const built = page.accessAt(view.index);
+  const now = gpteAccess(page, gpte);
+  const kernel = (page.role & ROLE.cr0Wp) === 0 && (built & (ACC.write | ACC.user)) === ACC.write;
+  const missing = now & ~built & ~ACC.write;
+  const extra = built & ~now & ~(kernel ? ACC.write : 0);
+  if (extra || (missing && !kernel)) return `${view} grants ${built}, its gpte ${now}`;
+  return undefined;
+}
+
+function pointerDiffers(view: EntryView): string | undefined {
+  const gpte = view.gpte!;
+  const { child, page } = view;
+  if (!child) return undefined;
+  const frame = frameOf(gpte);
+  if (child.direct) {
+    const right = gpte.lo & LO.large && contains(frame, page.level, child.gfn);
+    return right ? undefined : `${view} points at a direct page, its gpte at a table`;
+  }
+  if (child.gfn !== frame)
+    return `${view} points at the shadow of gfn ${hex(child.gfn)}, its gpte at gfn ${hex(frame)}`;
+  const access = roleAccess(page.role) & entryAccess(gpte.lo, gpte.hi);
+  return roleAccess(child.role) === access
+    ? undefined
+    : `${view} points at a page of access ${roleAccess(child.role)}, the gptes grant ${access}`;
+}
+
+const entryAccess = (lo: number, hi: number): number =>
+  (lo & LO.writable ? ACC.write : 0) |
+  (lo & LO.user ? ACC.user : 0) |
+  (hi & 0x80000000 ? 0 : ACC.exec);
+
+/** `frame` lies in the frame of `level` that begins at or below `base`. */
+const contains = (base: Gfn, level: number, frame: Gfn): boolean =>
+  Math.floor(base / pagesPerLevel(level)) === Math.floor(frame / pagesPerLevel(level));
+
+/** Class U, page by page. */
+export const UNSYNC_PAGE_INVARIANTS: readonly PageInvariant[] = [
+  {
+    id: "INV-U-01",
+    rule: "only a valid level-1 page with gptes is unsync",
+    page: (_state, page) =>
+      page.unsync && (page.level !== 1 || !page.hasGptes || page.invalid)
+        ? `sp ${page.serial} is unsync at level ${page.level}`
+        : undefined,
+  },
+  {
+    id: "INV-U-03",
+    rule: "unsync_children counts the marked entries",
+    page(_state, page) {
+      let marked = 0;
+      for (let i = 0; i < ENTRIES; i++) if (page.hasUnsyncBit(i)) marked++;
+      return marked === page.unsyncChildren
+        ? undefined
+        : `sp ${page.serial} counts ${page.unsyncChildren} unsync children and marks ${marked}`;
+    },
+  },
+  {
+    id: "INV-U-05",
+    rule: "the frame of a synced table is writable nowhere",
+    page: (state, page) =>
+      !counted(page) || page.unsync || state.isObsolete(page)
+        ? undefined
+        : writableSomewhere(state, page),
+  },
+  {
+    id: "INV-U-06",
+    rule: "the frame of an upper-level table is writable nowhere",
+    page: (state, page) =>
+      counted(page) && page.level > 1 ? writableSomewhere(state, page) : undefined,
+  },
+];
+
+function writableSomewhere(state: MmuState, table: ShadowPage): string | undefined {
+  const slot = slotOf(state, table, table.gfn);
+  if (!slot) return undefined;
+  const said = `the table at gfn ${hex(table.gfn)}, shadowed by sp ${table.serial},`;
+  for (const sptep of leavesOf(slot, table.gfn))
+    if (state.words[2 * sptep]! & (LO.writable | LO.mmuWritable))
+      return `${said} is writable through the spte at ${hex(state.hpaOf(sptep))}`;
+  const pfn = state.hostProcess.translate(slot.hvaOf(table.gfn));
+  if (pfn === undefined) return undefined;
+  const offset = state.memory.offsetOf(asPfn(pfn));
+  for (const context of state.contexts)
+    for (const entry of context.cpu.tlbEntries?.() ?? [])
+      if (entry.writable && entry.offset === offset)
+        return `${said} is writable through the TLB of vCPU ${context.id} at ${hex(entry.va)}`;
+  return undefined;
+}
+
+/** Class U, over the VM. */
+export const UNSYNC_INVARIANTS: readonly VmInvariant[] = [
+  {
+    id: "INV-U-04",
+    rule: "mmu_unsync counts the unsync pages",
+    vm(state) {
+      const unsync = allPages(state).filter((page) => page.unsync).length;
+      return unsync === state.stats.mmu_unsync
+        ? []
+        : [`mmu_unsync is ${state.stats.mmu_unsync}, ${unsync} pages are unsync`];
+    },
+  },
+  {
+    id: "INV-U-09",
+    rule: "a track count counts the upper-level tables in the frame",
+    vm(state) {
+      const wanted = new Map<string, number>();
+      for (const page of allPages(state)) {
+        const slot = counted(page) && page.level > 1 ? slotOf(state, page, page.gfn) : undefined;
+        const key = slot && `${slot.asId} ${page.gfn}`;
+        if (key) wanted.set(key, (wanted.get(key) ?? 0) + 1);
+      }
+      return state.slotSets.flatMap((set) =>
+        set.slots.flatMap((slot) => {
+          const bad: string[] = [];
+          slot.arch.writeTrack.forEach((count, i) => {
+            const frame = slot.baseGfn + i;
+            const right = wanted.get(`${set.asId} ${frame}`) ?? 0;
+            if (count !== right)
+              bad.push(`gfn ${hex(frame)} is tracked ${count} times, for ${right} tables`);
+          });
+          return bad;
+        }),
+      );
+    },
+  },
+  {
+    id: "INV-U-10",
+    rule: "indirect_shadow_pages counts the pages with gptes",
+    vm(state) {
+      const pages = allPages(state).filter(counted).length;
+      return pages === state.indirectShadowPages
+        ? []
+        : [`indirect_shadow_pages is ${state.indirectShadowPages}, there are ${pages}`];
+    },
+  },
+];
+
+/** Holds right after a vCPU has served MMU_SYNC; later the guest may write to tables again. */
+export const SYNCED_ROOT_INVARIANT: EntryTimeInvariant = {
+  id: "INV-U-08",
+  rule: "after MMU_SYNC no unsync page is reachable from the root",
+  context(_state, context) {
+    const root = rootPages(context.root).find(leads);
+    return root
+      ? `the root of vCPU ${context.id}, sp ${root.serial}, still leads to an unsync page`
+      : undefined;
+  },
+};
