@@ -180,6 +180,7 @@ class Decoder {
   private matches(row: Row): boolean {
     const { flags } = row;
     if (flags.has(this.bits === 64 ? "i64" : "o64")) return false;
+    if (flags.has("rexb0") && this.rex & 1) return false;
     if (row.modrm >= 0 && row.modrm !== this.modrm) return false;
     if (row.digit >= 0 && row.digit !== ((this.modrm >> 3) & 7)) return false;
     if (flags.has("mem") && this.modrm >= 0xc0) return false;

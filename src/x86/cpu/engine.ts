@@ -128,7 +128,6 @@ export class Engine {
     const host = {
       memory,
       modes: this.modes,
-      isRunning: (vcpu: VcpuCore) => vcpu === this.active,
       holdsCode: (offset: number) => this.blocks.holdsCode(offset),
       bytesWritten: (offset: number, length: number) => this.bytesWritten(offset, length),
       clearJumpCache: () => this.jumps.clear(),
@@ -184,10 +183,13 @@ export class Engine {
   private activate(vcpu: VcpuCore): void {
     if (this.active === vcpu) return;
     const old = this.active;
-    if (old) this.bytes.copyWithin(old.parkAddress, 0, VCPU_BYTES);
-    this.active = undefined;
+    if (old) {
+      this.bytes.copyWithin(old.parkAddress, 0, VCPU_BYTES);
+      old.state.base = old.parkAddress;
+    }
     this.bytes.copyWithin(0, vcpu.parkAddress, vcpu.parkAddress + VCPU_BYTES);
     this.active = vcpu;
+    vcpu.state.base = 0;
     vcpu.stateChanged();
   }
 

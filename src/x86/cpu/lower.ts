@@ -1,6 +1,6 @@
 import type { Insn, MemoryOperand } from "./insn";
 import { keyOf } from "./key";
-import { S, SEG, SEG_BYTES } from "./layout";
+import { S, SEG, SEG_BYTES, SEG_FIELD } from "./layout";
 import { RECORD } from "./record";
 import { HANDLER } from "./tier1";
 
@@ -72,7 +72,7 @@ export class RecordWriter {
           this.memory(at, operand);
           break;
         case "seg":
-          this.segment(at, operand.index);
+          view.setUint16(at + RECORD.r2, S.seg + SEG_BYTES * operand.index + SEG_FIELD.sel, true);
           break;
         case "rel":
           view.setBigUint64(at + RECORD.target, operand.target, true);

@@ -80,7 +80,8 @@ function slots(map: Row["map"]): readonly OpcodeSlot[] {
     const rows = ROWS.filter((row) => row.map === map && row.opcode === opcode);
     // Rows that name a prefix or a whole modrm byte are more special than those that do not.
     const rank = (row: Row): number =>
-      (row.prefix || row.flags.has("np") ? 2 : 0) + (row.modrm >= 0 ? 4 : row.digit >= 0 ? 1 : 0);
+      (row.prefix || row.flags.has("np") ? 2 : 0) +
+      (row.modrm >= 0 ? 4 : row.digit >= 0 || row.flags.has("rexb0") ? 1 : 0);
     return {
       rows: [...rows].sort((a, b) => rank(b) - rank(a)),
       hasModrm: rows.some(needsModrm),

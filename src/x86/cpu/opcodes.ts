@@ -9,7 +9,7 @@
  * p far pointer in memory, s sign-extended byte; AL CL DX rAX fixed registers; 1 the constant.
  *
  * Flags: `/n` modrm reg digit; `66 f2 f3 np` mandatory prefix (np: none of them); `mem`/`reg` form of
- * r/m; `lock` allowed with a memory destination; `i64`/`o64` invalid / valid only in 64-bit mode; `b`
+ * r/m; `rexb0` without REX.B; `lock` allowed with a memory destination; `i64`/`o64` invalid / valid only in 64-bit mode; `b`
  * operand size is a byte; `d64` default 64-bit in 64-bit mode; `f64` forced; `term` ends a block; `sys`
  * a system instruction (also `term`); `cc` low four opcode bits are a condition, row repeats 16 times;
  * `z8` low three bits select a register, row repeats 8 times; `todo` defined but not implemented.
@@ -80,6 +80,7 @@ export const ONE_BYTE: readonly OpcodeRow[] = [
   [0x8e, "loadseg", "Sw Ew", "sys"],
   [0x8f, "pop", "Ev", "/0 d64"],
   [0x90, "xchg", "Zv rAX", "z8"],
+  [0x90, "nop", "", "rexb0"],
   [0x90, "pause", "", "f3 sys"],
   [0x98, "cbw"],
   [0x99, "cwd"],

@@ -10,7 +10,7 @@ export const RECORD = {
   index: 2,
   /** u8 log2 scale. */
   scale: 3,
-  /** u16 struct addresses of the first and second register operand. */
+  /** u16 struct addresses of the first and second register operand; a segment operand's selector in r2. */
   r1: 4,
   r2: 6,
   /** u16 struct addresses of base and index, `S.zero` for none. */

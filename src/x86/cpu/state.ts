@@ -12,14 +12,15 @@ export interface Segment {
 
 /**
  * One vCPU's struct, read and written field by field. It holds no state of its own: `base` 0 is the
- * running vCPU, any other address a parked one. Registers are unsigned 64-bit bigints.
+ * running vCPU, any other address a parked one; the engine keeps `base` right, so the object may be held. Registers are unsigned 64-bit bigints.
  */
 export class CpuState {
   readonly view: DataView;
 
   constructor(
     memory: WebAssembly.Memory,
-    readonly base: number,
+    /** Moves when the engine makes the vCPU the running one or parks it. */
+    public base: number,
   ) {
     this.view = new DataView(memory.buffer);
   }

@@ -120,7 +120,7 @@ export class Tier1Machine implements Machine {
         return this.readOnly(64, L.load(this.record, first ? RECORD.imm : RECORD.disp));
       }
       case "s":
-        return this.readOnly(16, L.loadU(16, this.slot(RECORD.segment), 20));
+        return this.readOnly(16, L.loadU(16, this.slot(RECORD.r2)));
       case "j":
         throw new Error("branch targets are not values");
       default:

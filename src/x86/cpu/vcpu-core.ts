@@ -15,7 +15,6 @@ import { Translator } from "./translate";
 export interface VcpuHost {
   readonly memory: WebAssembly.Memory;
   readonly modes: Modes;
-  isRunning(vcpu: VcpuCore): boolean;
   holdsCode(offset: number): boolean;
   bytesWritten(offset: number, length: number): void;
   clearJumpCache(): void;
@@ -72,8 +71,8 @@ export class VcpuCore {
   /** DR6 bits of data breakpoints that the instruction at hand has hit. */
   debugHits = 0;
   private jumpGeneration = 1;
-  private readonly running: CpuState;
-  private readonly parked: CpuState;
+  /** Always the struct where it is: at 0 while running, else parked. */
+  readonly state: CpuState;
 
   constructor(
     private readonly host: VcpuHost,
@@ -83,8 +82,7 @@ export class VcpuCore {
     readonly parkAddress: number,
   ) {
     const { memory } = host;
-    this.running = new CpuState(memory, 0);
-    this.parked = new CpuState(memory, parkAddress);
+    this.state = new CpuState(memory, parkAddress);
     this.tlb = new Tlb(memory, () => this.state.base);
     this.tlb.clear();
     const state = (): CpuState => this.state;
@@ -121,10 +119,6 @@ export class VcpuCore {
     };
   }
 
-  /** Wherever the struct is now: at 0 while running, else parked. */
-  get state(): CpuState {
-    return this.host.isRunning(this) ? this.running : this.parked;
-  }
   /** Units used, exact at any exit. */
   get retired(): number {
     return this.retiredBase + this.host.unitsInFlight(this);

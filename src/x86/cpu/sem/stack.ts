@@ -89,7 +89,10 @@ function popFlags(m: Machine): void {
   m.leaveChanged(m.nextIp());
 }
 
-/** ENTER: level 0 is the plain frame; nested levels copy the display. */
+/**
+ * ENTER: level 0 is the plain frame; nested levels copy the display. A fault half-way leaves nothing but
+ * stores below rSP, as on the processors tested.
+ */
 function enter(m: Machine): void {
   const bytes = m.key.operandSize;
   const bits = 8 * bytes;
@@ -97,8 +100,8 @@ function enter(m: Machine): void {
   const size = m.let(m.op(0).get());
   const first = slotBelow(m, bytes, bytes);
   const frame = m.let(first.sp);
+  first.slot.set(m.reg(GPR.rbp, bits), bits);
   const start = m.let(m.stackAdd(frame, 0));
-  // Translate the lowest slot too, so that a fault half-way leaves nothing but stores below rSP.
   const sp = m.variable(start);
   m.when(L.ne(level, L.c(0)), () => {
     const from = m.variable(m.reg(GPR.rbp, 64));
@@ -119,7 +122,6 @@ function enter(m: Machine): void {
   const end = m.let(m.stackAdd(sp.get, L.sub(L.c(0), size)));
   // The new top must be writable, though nothing is written there (SDM 2A ENTER).
   m.reserve(m.linear(SEG.ss, end, 1, true), 1, "stack");
-  first.slot.set(m.reg(GPR.rbp, bits), bits);
   m.put(GPR.rbp, frame, bits);
   m.putStackPointer(end);
 }

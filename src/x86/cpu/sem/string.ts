@@ -184,8 +184,9 @@ export const string: Readonly<Record<string, Semantic>> = {
     return compare(m, s, m.let(m.reg(GPR.rax, s.bits)), b);
   }),
   cmps: repeating((m, s) => {
-    const a = m.load(s.source(), s.bits);
+    // Which of two faults comes first is not laid down; this is the order of the processors tested.
     const b = m.load(s.target(false), s.bits);
+    const a = m.load(s.source(), s.bits);
     const step = m.let(s.step());
     s.advance(GPR.rsi, step);
     s.advance(GPR.rdi, step);
