@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { GUEST_HVA, performHostAction } from "../../src/host";
 import { CR0, gfn, hva } from "../../src/x86";
 import { checked } from "../kvm/checked";
-import { Guest } from "../kvm/scripted-vcpu";
+import { Guest } from "../kvm/guest";
 import { NP, sp, touchedGuest } from "../kvm/tables";
 
 const MMIO_GPA = 0xd0000000;
@@ -134,9 +134,9 @@ describe("golden trace G13: a slot is deleted while mapped", () => {
     let tried = 0;
     g.trace.on("point", (event) => {
       if (event.fields.point !== "M2") return;
-      g.oneTry = true;
+      g.first.oneTry = true;
       g.read(3, 0x5000);
-      g.oneTry = false;
+      g.first.oneTry = false;
       tried++;
       assert.equal(g.vm.stats.pages_4k, 0);
     });
@@ -193,9 +193,9 @@ describe("golden trace G14: the host swaps a page out", () => {
     const at = g.vm.slots[0]!.hvaOf(gfn(9));
     g.trace.on("point", (event) => {
       if (event.fields.point !== "N2") return;
-      g.oneTry = true;
+      g.first.oneTry = true;
       g.read(3, 0x5000);
-      g.oneTry = false;
+      g.first.oneTry = false;
       assert.equal(g.spte(sp(3, 5)), NP);
     });
     performHostAction(g.process, g.trace, "migrate", at);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CR0, CR4, gfn } from "../../src/x86";
 import { checked } from "../kvm/checked";
-import type { Guest } from "../kvm/scripted-vcpu";
+import type { Guest } from "../kvm/guest";
 import { firstGuest, sp, touchedGuest } from "../kvm/tables";
 
 describe("golden trace G8: a 2M guest page on 4K host pages", () => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { gfn } from "../../src/x86";
 import { checked } from "../kvm/checked";
+import type { Guest } from "../kvm/guest";
 import { walkLines } from "../kvm/lines";
-import type { Guest } from "../kvm/scripted-vcpu";
 import { NP, sp, touchedGuest } from "../kvm/tables";
 
 /** G1, then gva 0x6000 maps the page table itself, and the kernel points gva 0x5000 elsewhere. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { checkSynced } from "../../src/kvm";
-import type { Guest, GuestOptions } from "./scripted-vcpu";
+import type { Guest, GuestOptions } from "./guest";
 
 /** Options of a guest whose every step is followed by all invariants. */
 export const checked: GuestOptions = {

@@ -1,20 +1,5 @@
-import { GUEST_HVA, HostMemory, HostProcess, hostMemoryBytes } from "../../src/host";
-import { type CachedTranslation, formatEvent, type GuestCpu, type Vcpu, Vm } from "../../src/kvm";
-import {
-  ACCESS,
-  ALLOW,
-  CR0,
-  CR4,
-  EFER,
-  gpa,
-  hpa,
-  hva,
-  type PagingFeatures,
-  pfnOf,
-  type Refill,
-  Trace,
-  type TraceEvent,
-} from "../../src/x86";
+import type { CachedTranslation, GuestCpu, Vcpu } from "../../src/kvm";
+import { ACCESS, ALLOW, CR0, CR4, EFER, type Refill } from "../../src/x86";
 
 /** Registers as a test sets them, and a TLB that keeps what it may. */
 export class ScriptedCpu implements GuestCpu {
@@ -64,160 +49,61 @@ export type Outcome =
   | { readonly kind: "fault"; readonly error: number; readonly cr2: bigint }
   | { readonly kind: "device"; readonly gpa: number };
 
-export interface GuestOptions {
-  readonly features?: Partial<PagingFeatures>;
-  /** Frames of RAM in slot 0. */
-  readonly pages?: number;
-  readonly mmuPages?: number;
-  /** Called after every step with what the step was: the invariant checker. */
-  readonly check?: ((guest: Guest, step: string) => void) | undefined;
-}
-
-export const FEATURES: PagingFeatures = {
-  physicalBits: 46,
-  gigabytePages: true,
-  pse36: true,
-  amd: false,
-};
-
 /** Attempts after which an access that is only ever retried counts as stuck. */
 const STUCK = 20;
 
-/** The common set-up of the golden traces: one slot of 16 MiB at gpa 0, and vCPUs that do what a script says. */
-export class Guest {
-  readonly trace = new Trace();
-  readonly memory: WebAssembly.Memory;
-  readonly host: HostMemory;
-  readonly process: HostProcess;
-  readonly vm: Vm;
-  readonly cpu = new ScriptedCpu();
-  readonly vcpu: Vcpu;
-  readonly others: { readonly cpu: ScriptedCpu; readonly vcpu: Vcpu }[] = [];
-  readonly log: TraceEvent[] = [];
-  private readonly check: ((guest: Guest, step: string) => void) | undefined;
+/** A vCPU that does what a script says: single accesses with their exits, and the system instructions. */
+export class ScriptedVcpu {
+  /** Give up after the first "retry": for tests that look in between. */
+  oneTry = false;
 
-  constructor(options: GuestOptions = {}) {
-    const pages = options.pages ?? 0x1000;
-    const zones = { low: 16, guest: 2 * pages, mmu: options.mmuPages ?? 0x200 };
-    const size = hostMemoryBytes(zones) + 0x10000;
-    this.memory = new WebAssembly.Memory({ initial: size / 0x10000 + 1 });
-    this.host = new HostMemory(this.memory, 0x10000, zones);
-    this.process = new HostProcess(this.host, this.trace);
-    this.process.mmap(GUEST_HVA, pages * 4096, { kind: "anonymous", writable: true });
-    this.vm = new Vm({
-      memory: this.memory,
-      host: this.host,
-      process: this.process,
-      trace: this.trace,
-      features: { ...FEATURES, ...options.features },
-    });
-    this.setSlot(0, 0, pages, GUEST_HVA);
-    this.vcpu = this.vm.addVcpu(this.cpu);
-    this.check = options.check;
-    this.trace.on("*", (event) => this.log.push(event));
-  }
+  constructor(
+    readonly memory: WebAssembly.Memory,
+    readonly cpu: ScriptedCpu,
+    readonly vcpu: Vcpu,
+  ) {}
 
-  addVcpu(): { readonly cpu: ScriptedCpu; readonly vcpu: Vcpu } {
-    const cpu = new ScriptedCpu();
-    const vcpu = this.vm.addVcpu(cpu);
-    this.others.push({ cpu, vcpu });
-    return { cpu, vcpu };
-  }
-
-  setSlot(id: number, gfn: number, pages: number, at: number, flags = 0): string {
-    const outcome = this.vm.setMemoryRegion({
-      slot: id,
-      flags,
-      guestPhysAddr: gpa(gfn * 4096),
-      memorySize: pages * 4096,
-      userspaceAddr: hva(at),
-    });
-    return outcome.kind === "done" ? outcome.change : outcome.errno;
-  }
-
-  /** Stores a guest entry without the guest or KVM noticing, as a loader would. */
-  entry(at: number, value: number | bigint): this {
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
-    this.vm.memory.write(gpa(at), bytes);
-    return this;
-  }
-  /** An entry of guest memory as it is now. */
-  entryAt(at: number): bigint {
-    const bytes = this.vm.memory.peek(gpa(at), 8);
-    return bytes.length < 8
-      ? -1n
-      : new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-  }
-
-  enter(): this {
-    this.vcpu.enter();
-    return this.stepped("entry");
-  }
-
-  read(cpl: number, va: number | bigint): Outcome {
-    return this.access(cpl, BigInt(va), 0, 0n);
-  }
-  write(cpl: number, va: number | bigint, value: number | bigint): Outcome {
-    return this.access(cpl, BigInt(va), ACCESS.write, BigInt(value));
-  }
-  fetch(cpl: number, va: number | bigint): Outcome {
-    return this.access(cpl, BigInt(va), ACCESS.fetch, 0n);
-  }
-
-  movCr0(value: bigint): this {
+  movCr0(value: bigint): void {
     const old = this.cpu.cr0;
     this.cpu.cr0 = value;
     this.cpu.flushTlb();
     this.vcpu.cr0Written(old, value);
-    return this.stepped(`mov cr0, ${value.toString(16)}`);
   }
-  movCr3(value: number | bigint, noFlush = false): this {
+  movCr3(value: bigint, noFlush: boolean): void {
     const old = this.cpu.cr3;
-    this.cpu.cr3 = BigInt(value);
+    this.cpu.cr3 = value;
     this.cpu.flushTlb();
-    this.vcpu.cr3Written(old, this.cpu.cr3, noFlush);
-    return this.stepped(`mov cr3, ${value.toString(16)}`);
+    this.vcpu.cr3Written(old, value, noFlush);
   }
-  movCr4(value: bigint): this {
+  movCr4(value: bigint): void {
     const old = this.cpu.cr4;
     this.cpu.cr4 = value;
     this.cpu.flushTlb();
     this.vcpu.cr4Written(old, value);
-    return this.stepped(`mov cr4, ${value.toString(16)}`);
   }
-  setEfer(value: bigint): this {
+  setEfer(value: bigint): void {
     const old = this.cpu.efer;
     this.cpu.efer = value;
     this.cpu.flushTlb();
     this.vcpu.eferWritten(old, value);
-    return this.stepped(`efer = ${value.toString(16)}`);
   }
-  invlpg(va: number | bigint): this {
-    this.cpu.flushTlbPage(BigInt(va));
-    this.vcpu.invlpg(BigInt(va));
-    return this.stepped(`invlpg ${va.toString(16)}`);
+  invlpg(va: bigint): void {
+    this.cpu.flushTlbPage(va);
+    this.vcpu.invlpg(va);
   }
-  invpcid(type: number, pcid: number, va: bigint): this {
+  invpcid(type: number, pcid: number, va: bigint): void {
     this.cpu.flushTlb();
     this.vcpu.invpcid(type, pcid, va);
-    return this.stepped(`invpcid ${type}`);
   }
 
   /** One 8-byte access with its exits, as the processor makes it. */
   access(cpl: number, va: bigint, kind: number, value: bigint): Outcome {
-    const { cpu } = this;
-    cpu.cpl = cpl;
-    const outcome = this.attempt(va, kind | (cpl === 3 ? ACCESS.user : 0), value);
-    this.stepped(`${kind ? "store/fetch" : "read"} ${va.toString(16)} at CPL ${cpl}`);
-    return outcome;
-  }
-
-  private attempt(va: bigint, access: number, value: bigint): Outcome {
     const { cpu, vcpu } = this;
+    cpu.cpl = cpl;
+    const access = kind | (cpl === 3 ? ACCESS.user : 0);
+    const wanted =
+      access & ACCESS.write ? ALLOW.write : access & ACCESS.fetch ? ALLOW.exec : ALLOW.read;
     for (let tries = 0; tries < STUCK; tries++) {
-      const wanted =
-        access & ACCESS.write ? ALLOW.write : access & ACCESS.fetch ? ALLOW.exec : ALLOW.read;
       const cached = cpu.tlb.get(cpu.key(va));
       if (cached && cached.allow & wanted)
         return this.finish(cached.offset, va, access, value, false);
@@ -229,15 +115,14 @@ export class Guest {
       const outcome = vcpu.pageFault(va, refill.error);
       if (outcome.kind === "inject")
         return { kind: "fault", error: outcome.error, cr2: outcome.cr2 };
-      if (outcome.kind === "emulate") return this.emulate(va, access, value);
+      if (outcome.kind === "emulate") return this.emulated(va, access, value);
       if (this.oneTry) return { kind: "device", gpa: -1 };
     }
     throw new Error(`access to ${va.toString(16)} is retried for ever`);
   }
-  /** Give up after the first "retry": for tests that look in between. */
-  oneTry = false;
 
-  private emulate(va: bigint, access: number, value: bigint): Outcome {
+  /** The access as part of an instruction that is being emulated. */
+  emulated(va: bigint, access: number, value: bigint): Outcome {
     const where = this.vcpu.emulate(va, access);
     if (where.kind === "fault") return { kind: "fault", error: where.error, cr2: va };
     if (where.kind === "device") return { kind: "device", gpa: where.gpa };
@@ -260,53 +145,4 @@ export class Guest {
     if (access & ACCESS.write) view.setBigUint64(at, value, true);
     return { kind: "ok", value: view.getBigUint64(at, true), emulated };
   }
-
-  /** An 8-byte store by an instruction that the hypervisor emulates for another reason. */
-  emulatedStore(at: number, value: bigint | number, bytes = 8): this {
-    const data = new Uint8Array(8);
-    new DataView(data.buffer).setBigUint64(0, BigInt(value), true);
-    this.vcpu.emulatedStore(at, data.subarray(0, bytes));
-    return this.stepped(`emulated store to gpa ${at.toString(16)}`);
-  }
-
-  stepped(step: string): this {
-    this.check?.(this, step);
-    return this;
-  }
-
-  /** Events since the last call, of the named kinds, as their tracepoints print them. */
-  events(names: readonly string[] = KVMMMU): string[] {
-    const lines = this.log
-      .filter((event) => names.includes(event.name))
-      .map((event) => `${event.name}: ${formatEvent(event)}`);
-    this.log.length = 0;
-    return lines;
-  }
-
-  /** The spte at this host address. */
-  spte(at: number): bigint {
-    const offset = this.host.offsetOf(pfnOf(hpa(at))) + (at % 4096);
-    return new DataView(this.memory.buffer).getBigUint64(offset, true);
-  }
 }
-
-/** The tracepoints the golden traces list. */
-export const KVMMMU: readonly string[] = [
-  "kvm_mmu_pagetable_walk",
-  "kvm_mmu_paging_element",
-  "kvm_mmu_set_accessed_bit",
-  "kvm_mmu_set_dirty_bit",
-  "kvm_mmu_walker_error",
-  "kvm_mmu_get_page",
-  "kvm_mmu_sync_page",
-  "kvm_mmu_unsync_page",
-  "kvm_mmu_prepare_zap_page",
-  "kvm_mmu_set_spte",
-  "kvm_mmu_spte_requested",
-  "kvm_mmu_zap_all_fast",
-  "mark_mmio_spte",
-  "check_mmio_spte",
-  "handle_mmio_page_fault",
-  "kvm_inj_exception",
-  "kvm_unmap_hva_range",
-];

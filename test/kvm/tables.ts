@@ -1,4 +1,4 @@
-import { Guest, type GuestOptions } from "./scripted-vcpu";
+import { Guest, type GuestOptions } from "./guest";
 
 /** The guest of golden trace G1: gva 0x5000 → gpa 0x9000 through tables at 0x1000 … 0x4000. */
 export function firstGuest(options: GuestOptions = {}): Guest {
