@@ -23,7 +23,7 @@ export interface SystemContext {
 /**
  * Outcome of a system instruction. `undefined`: done, continue at `nextRip`.
  * `jumped`: `state.rip` holds the next instruction's address; `trapFlagAfter` says that a single-step
- * trap after this instruction depends on TF as it is now, not as it was before (SYSCALL, SYSRET).
+ * trap after this instruction depends on TF as it is now, not as it was before (SYSCALL, SYSRET, INT n).
  * Everything but `undefined`, `jumped`, `halt` and `pause` has committed nothing.
  */
 export type SysResult =

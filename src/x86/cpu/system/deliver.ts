@@ -6,7 +6,7 @@ import { deliverLegacy } from "./deliver-legacy";
 import { deliverLong } from "./deliver-long";
 import { deliverReal } from "./deliver-real";
 import type { DeliveryEvent } from "./event";
-import { debugRegistersAfter, escalate } from "./exceptions";
+import { debugRegistersAfter, escalate, SINGLE_STEP } from "./exceptions";
 import { VECTOR } from "./vectors";
 
 export type DeliverResult =
@@ -71,6 +71,8 @@ export function deliverOnce(
   ctx.mem.commit();
   entry.commit();
   state.setU32(S.shadow, 0);
+  // A single-step trap that MOV SS held back is lost; data breakpoints are not (SDM 3A 6.8.3).
+  state.setU32(S.pendingDb, state.u32(S.pendingDb) & ~SINGLE_STEP);
   state.setU32(S.activity, RUNNING);
   if (event.kind === "nmi") state.setU32(S.nmiBlocked, 1);
   ctx.stateChanged();

@@ -45,6 +45,8 @@ export function escalate(first: number | undefined, second: GuestFault): GuestFa
 
 /** DR6 bits that report a hit breakpoint; each new #DB replaces them (SDM 3B 17.2.3). */
 const DR6_HITS = 0xfn;
+/** DR6.BS, as a cause of #DB. */
+export const SINGLE_STEP = 1 << 14;
 /** DR7.GD */
 const GENERAL_DETECT = 1n << 13n;
 

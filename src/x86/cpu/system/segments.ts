@@ -95,13 +95,15 @@ export function checkStack(
 
 /**
  * After a return to an outer level: data segments the new level may not use become null
- * (SDM 3A 5.8.6), conforming code excepted.
+ * (SDM 3A 5.8.6), conforming code excepted. Their bases stay, and FS and GS still use them in 64-bit
+ * code.
  */
 export function dropInnerSegments(state: CpuState, cpl: number): void {
   for (const index of [SEG.es, SEG.ds, SEG.fs, SEG.gs]) {
     const segment = state.segment(index);
     if (segment.unusable || isSystem(segment)) continue;
     const spared = isCode(segment) && isConforming(segment);
-    if (!spared && dplOf(segment) < cpl) state.setSegment(index, nullSegment(0));
+    if (spared || dplOf(segment) >= cpl) continue;
+    state.setSegment(index, { ...nullSegment(0), base: segment.base });
   }
 }

@@ -2,6 +2,7 @@ import { EFER, FLAG, GPR, S, SEG } from "../layout";
 import type { CpuState } from "../state";
 import { isCanonical } from "./attempt";
 import type { SysResult, SystemContext } from "./context";
+import { SINGLE_STEP } from "./exceptions";
 import { refused, undefinedHere } from "./fault-result";
 import { flatSegment } from "./segments";
 
@@ -73,9 +74,6 @@ function returnStack({ state, model }: SystemContext, selector: number): void {
 /** In protected mode only, and only when the system switched it on. */
 const isEnabled = (state: CpuState): boolean =>
   (state.cr0 & 1n) !== 0n && (state.efer & EFER.SCE) !== 0n;
-
-/** DR6.BS */
-const SINGLE_STEP = 1 << 14;
 
 /**
  * Single-step after SYSCALL and SYSRET follows the TF they leave, not the one they found: a trap is

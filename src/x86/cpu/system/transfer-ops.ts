@@ -55,11 +55,14 @@ export const TRANSFER_OPS: SysopTable = {
   sysexit: (ctx, insn) => sysexit(ctx, insn.operandSize === 8),
 };
 
-/** An instruction that is an event. What prevents its delivery is that instruction's fault. */
+/**
+ * An instruction that is an event. What prevents its delivery is that instruction's fault. No
+ * single-step trap follows: the delivery has cleared TF.
+ */
 function raise(ctx: SysopContext, kind: "software" | "trap", vector: number): SysResult {
   const event: DeliveryEvent = { vector, kind, returnRip: ctx.nextRip };
   const outcome = deliverOnce(ctx, event);
-  return outcome ?? { kind: "jumped" };
+  return outcome ?? { kind: "jumped", trapFlagAfter: true };
 }
 
 /** An immediate far pointer, or offset then selector in memory. */

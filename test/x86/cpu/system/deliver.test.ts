@@ -191,7 +191,7 @@ describe("event delivery", () => {
         fault: { vector: 13, error: 0x402 },
       });
       bench.setGate(0x80, { dpl: 3 });
-      assert.deepEqual(bench.execute("cd 80"), { kind: "jumped" });
+      assert.deepEqual(bench.execute("cd 80"), { kind: "jumped", trapFlagAfter: true });
       assert.equal(bench.stack(1, 8)[0], BigInt(AT.code + 2));
     });
 
@@ -302,6 +302,13 @@ describe("event delivery", () => {
     bench.deliver({ vector: 1, kind: "trap", dr6: 0x4004 });
     assert.equal(bench.state.u64(S.dr + 48), 0xffff4ff4n);
     assert.equal(bench.state.u64(S.dr + 56), 0x400n);
+  });
+
+  it("a held-back single-step trap is lost with any event, a data breakpoint is not", () => {
+    const bench = new Bench("long");
+    bench.state.setU32(S.pendingDb, 0x4001);
+    bench.deliver({ vector: 6, kind: "fault" });
+    assert.equal(bench.state.u32(S.pendingDb), 1);
   });
 
   it("RF is pushed set for faults only, and as asked for breakpoints and REP", () => {

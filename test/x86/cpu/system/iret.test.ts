@@ -30,6 +30,15 @@ describe("IRET", () => {
       assert.equal(bench.selector(SEG.es), SEL.userData);
     });
 
+    it("the bases of dropped segments stay, which GS relative code relies on", () => {
+      const bench = new Bench("long");
+      bench.state.setSegment(SEG.gs, { ...bench.state.segment(SEG.gs), base: 0x123456n });
+      frame(bench, SEL.userCode64, 2n, SEL.userData);
+      bench.execute(IRETQ);
+      const { selector, base } = bench.state.segment(SEG.gs);
+      assert.deepEqual([selector, base], [0, 0x123456n]);
+    });
+
     it("to compatibility mode makes 32-bit code", () => {
       const bench = new Bench("long");
       frame(bench, SEL.userCode32, 2n, SEL.userData);

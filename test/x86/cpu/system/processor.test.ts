@@ -74,7 +74,7 @@ describe("system instructions", () => {
       const bench = new Bench("v8086");
       for (const hex of ["fa", "fb", "cd 20"]) assert.deepEqual(bench.execute(hex), gp0, hex);
       bench.setGate(3, { dpl: 3 });
-      assert.deepEqual(bench.execute("cc"), { kind: "jumped" });
+      assert.equal(bench.execute("cc")?.kind, "jumped");
     });
 
     it("STAC and CLAC are #UD above level 0 and without SMAP", () => {
@@ -92,7 +92,7 @@ describe("system instructions", () => {
       const bench = new Bench("protected");
       assert.equal(bench.execute("ce"), undefined);
       bench.state.rflags = 2n | FLAG.OF;
-      assert.deepEqual(bench.execute("ce"), { kind: "jumped" });
+      assert.equal(bench.execute("ce")?.kind, "jumped");
       assert.equal(bench.stack(1, 4)[0], BigInt(AT.code + 1));
     });
 
