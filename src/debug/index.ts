@@ -40,7 +40,7 @@ export { nearest } from "./nearest";
 export { type Execution, type Granularity, Step, type StepKind } from "./stepping/step";
 export { type Image, loadImage } from "./symbols/image";
 export type { LineEntry, LineTable, SourceFile } from "./symbols/line-table";
-export { isAbsolute, joinSource, type ResolveSource } from "./symbols/source-path";
+export { isAbsolute, joinSource, normal, type ResolveSource } from "./symbols/source-path";
 export type { ImageSymbol, SymbolTable } from "./symbols/symbol-table";
 export * from "./symbols/symbols";
 export { type Frame, frameRegister } from "./unwind/frame";

@@ -155,8 +155,8 @@ function isRepeated(
   event: TraceEvent,
   fields: NonNullable<Scope["fields"]>,
 ): boolean {
-  if (fields.sptep === undefined) return false;
-  const change = `${event.stamp.tick} ${fields.sptep} ${fields.new ?? event.name}`;
+  if (fields.sptep === undefined || fields.new === undefined) return false;
+  const change = `${event.stamp.tick} ${fields.sptep} ${fields.new}`;
   const repeated = breakpoint.lastChange === change;
   breakpoint.lastChange = change;
   return repeated;

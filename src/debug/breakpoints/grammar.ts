@@ -62,7 +62,7 @@ export const EVENT_NAMES: readonly string[] = [
 const EVENTS = EVENT_NAMES.join(" ");
 
 function filtersNamed(name: string): readonly EventFilter[] | undefined {
-  const ids = EVENT_ALIASES[name] ?? [name];
+  const ids = (Object.hasOwn(EVENT_ALIASES, name) ? EVENT_ALIASES[name] : undefined) ?? [name];
   const filters = ids.map(filterNamed).filter((filter) => filter !== undefined);
   return filters.length > 0 ? filters : undefined;
 }

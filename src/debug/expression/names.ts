@@ -17,7 +17,7 @@ export function lookUp(scope: Scope, name: string): Value | undefined {
   if (event) return event;
   const variable = localsOf(scope).find((v) => v.name === name) ?? globalNamed(scope, name);
   if (variable) return variable.value();
-  return register(scope, name) ?? WORDS[name]?.(scope) ?? symbol(scope, name);
+  return register(scope, name) ?? WORDS.get(name)?.(scope) ?? symbol(scope, name);
 }
 
 /** `$name`: a register and nothing else. */
@@ -42,20 +42,22 @@ export function nearestName(scope: Scope, name: string): string | undefined {
 export function* knownNames(scope: Scope): Iterable<string> {
   yield* Object.keys(scope.fields ?? {});
   yield* localsOf(scope).map((v) => v.name);
-  yield* Object.keys(WORDS);
+  yield* WORDS.keys();
   yield* REGISTERS.map((row) => row.name);
   yield* FUNCTIONS.keys();
   yield* scope.symbols.names();
 }
 
-const WORDS: Readonly<Record<string, (scope: Scope) => Value>> = {
-  true: () => boolean(true),
-  false: () => boolean(false),
-  none: () => none(),
-  tick: ({ machine }) => integer(machine.tick),
-  vcpu: ({ vcpu }) => integer(vcpu),
-  cpl: (scope) => integer(stateOf(scope).cpl),
-};
+const WORDS: ReadonlyMap<string, (scope: Scope) => Value> = new Map(
+  Object.entries({
+    true: (_: Scope) => boolean(true),
+    false: (_: Scope) => boolean(false),
+    none: (_: Scope) => none(),
+    tick: ({ machine }: Scope) => integer(machine.tick),
+    vcpu: ({ vcpu }: Scope) => integer(vcpu),
+    cpl: (scope: Scope) => integer(stateOf(scope).cpl),
+  }),
+);
 
 /** Fields of events whose numbers are addresses, and of which space. */
 const FIELD_SPACES: Readonly<Record<string, "gva" | "gpa" | "hva" | "hpa" | "gfn" | "pfn">> = {
@@ -85,6 +87,6 @@ export function fieldValue(name: string, value: FieldValue): Value {
   const number = BigInt.asUintN(64, BigInt(value));
   if (name === "error" || name === "error_code" || name === "pferr")
     return bitsValue(number, PAGE_FAULT_BITS);
-  const space = FIELD_SPACES[name];
+  const space = Object.hasOwn(FIELD_SPACES, name) ? FIELD_SPACES[name] : undefined;
   return space ? addressIn(space, number) : integer(number, typeof value === "bigint" ? "x" : "d");
 }

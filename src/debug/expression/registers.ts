@@ -122,16 +122,18 @@ export const REGISTERS: readonly RegisterRow[] = [
 ];
 
 const byName = new Map(REGISTERS.map((row) => [row.name, row]));
-const ALIASES: Readonly<Record<string, string>> = {
-  pc: "rip",
-  flags: "rflags",
-  eflags: "rflags",
-  eip: "rip",
-};
+const ALIASES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    pc: "rip",
+    flags: "rflags",
+    eflags: "rflags",
+    eip: "rip",
+  }),
+);
 
 /** By name, `$`-less; the common other names too. */
 export const registerNamed = (name: string): RegisterRow | undefined =>
-  byName.get(name.toLowerCase()) ?? byName.get(ALIASES[name.toLowerCase()] ?? "");
+  byName.get(name.toLowerCase()) ?? byName.get(ALIASES.get(name.toLowerCase()) ?? "");
 
 /** A register's number as a value: rip and stack pointers as gva, named bits as fields. */
 export function registerValue(row: RegisterRow, number: bigint): Value {

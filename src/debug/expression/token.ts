@@ -109,6 +109,11 @@ function numberIn(digits: string): bigint | undefined {
 }
 
 function unquote(text: string): string {
-  const known: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", "0": "\0" };
-  return text.replace(/\\(.)/gs, (_, c: string) => known[c] ?? c);
+  const known = new Map([
+    ["n", "\n"],
+    ["t", "\t"],
+    ["r", "\r"],
+    ["0", "\0"],
+  ]);
+  return text.replace(/\\(.)/gs, (_, c: string) => known.get(c) ?? c);
 }

@@ -15,7 +15,13 @@ import { type AddressValue, fault, numberOf, type Value } from "./value";
 import { entryValue, walkValue } from "./walk-value";
 
 /** Letters of an access, as in "wu". */
-const ACCESS_LETTERS: Readonly<Record<string, number>> = { r: 0, w: 2, u: 4, x: 0x10, f: 0x10 };
+const ACCESS_LETTERS = new Map([
+  ["r", 0],
+  ["w", 2],
+  ["u", 4],
+  ["x", 0x10],
+  ["f", 0x10],
+]);
 
 /** The bits of an access given as a number or in letters; a text is what is wrong with it. */
 function accessOf(value: Value | undefined): number | string {
@@ -23,7 +29,7 @@ function accessOf(value: Value | undefined): number | string {
   if (value.kind !== "text") return Number((numberOf(value) ?? 0n) & 0x16n);
   let access = 0;
   for (const letter of value.value) {
-    const bit = ACCESS_LETTERS[letter];
+    const bit = ACCESS_LETTERS.get(letter);
     if (bit === undefined)
       return `an access is made of r, w, u and x, as in "wu"; "${letter}" is none of them`;
     access |= bit;
