@@ -1,6 +1,7 @@
 import { nearest } from "../debug";
 import { RUN_OPTIONS } from "./arguments";
 import { type Console, STATUS } from "./console";
+import { dap } from "./dap";
 import { run } from "./run";
 
 /** A verb of the command line: its words after the verb in, the exit status out. */
@@ -14,6 +15,7 @@ interface Verb {
 /** Every verb, in the order of the help. */
 const VERBS: Readonly<Record<string, Verb>> = {
   run: { usage: "run GUEST [options]", run },
+  dap: { usage: "dap [--port N]", run: dap },
   help: { usage: "help", run: help },
 };
 

@@ -2,6 +2,7 @@ import type { Machine, StopReason } from "../../machine";
 import { codeBits } from "../disassembly/code-bits";
 import { decodeOne } from "../disassembly/iced";
 import type { Symbols } from "../symbols/symbols";
+import { stackTrace } from "../unwind/stack";
 
 export type Granularity = "statement" | "line" | "instruction";
 export type StepKind = "in" | "over" | "out";
@@ -12,8 +13,6 @@ export interface Execution {
   readonly symbols: Symbols;
   /** Runs at most `limit` instructions to a breakpoint that holds, or to `until`. */
   run(limit: number, until: bigint): StopReason;
-  /** Return address and stack pointer (after the return) of the vCPU's present frame. */
-  caller(vcpu: number): { readonly rip: bigint; readonly rsp: bigint } | undefined;
 }
 
 /** Instructions stepped one by one, or run, before the adapter looks at its messages. */
@@ -39,7 +38,7 @@ export class Step {
     const range = execution.symbols.stmtRange(this.rip);
     this.low = range?.low ?? this.rip;
     this.high = range?.high ?? this.rip + 1n;
-    if (kind === "out") this.away = execution.caller(vcpu);
+    if (kind === "out") this.away = this.caller();
   }
 
   /** `undefined`: not there yet; kind "limit": the step is done; anything else came in between. */
@@ -56,6 +55,14 @@ export class Step {
       if (this.finished()) return { kind: "limit" };
     }
     return undefined;
+  }
+
+  /** Where the present frame returns to, and the stack pointer there. */
+  private caller(): { readonly rip: bigint; readonly rsp: bigint } | undefined {
+    const { machine, symbols } = this.execution;
+    const [frame, caller] = stackTrace(machine, this.vcpu, symbols, 2).frames;
+    if (!caller) return undefined;
+    return { rip: caller.pc, rsp: frame?.kind === "interrupt" ? 0n : (frame?.cfa ?? 0n) };
   }
 
   private get state() {

@@ -1,0 +1,117 @@
+import type { DebugProtocol } from "@vscode/debugprotocol";
+import { type Conditions, gateOf, normal, underline } from "../debug";
+import type { CodeBreakpoint } from "./breakpoints";
+import type { Debuggee } from "./debuggee";
+import { placeLine } from "./line-placement";
+import { moved, parsePlace } from "./memory-reference";
+
+type Answer = DebugProtocol.Breakpoint;
+interface Answers {
+  readonly breakpoints: Answer[];
+}
+
+/** A breakpoint with what the client is told of it. */
+interface Made {
+  readonly breakpoint: CodeBreakpoint | undefined;
+  readonly answer: Answer;
+}
+
+export function setBreakpoints(
+  debuggee: Debuggee,
+  args: DebugProtocol.SetBreakpointsArguments,
+): Answers {
+  const path = normal(args.source.path ?? "");
+  const made = (args.breakpoints ?? []).map((request): Made => {
+    const placed = placeLine(debuggee.symbols, path, request.line);
+    const source = debuggee.source(path);
+    return make(debuggee, request, placed.addresses, { ...placed.answer, source });
+  });
+  return replace(debuggee, `lines of ${path}`, made);
+}
+
+export function setInstructionBreakpoints(
+  debuggee: Debuggee,
+  args: DebugProtocol.SetInstructionBreakpointsArguments,
+): Answers {
+  const made = args.breakpoints.map((request): Made => {
+    const place = parsePlace(request.instructionReference);
+    const at = place && moved(place, request.offset ?? 0);
+    if (at?.space !== "gva") {
+      const message = `${request.instructionReference} is no address of guest code; use 0x….`;
+      return make(debuggee, request, [], { message });
+    }
+    const instructionReference = `0x${at.address.toString(16)}`;
+    return make(debuggee, request, [at.address], { instructionReference });
+  });
+  return replace(debuggee, "instructions", made);
+}
+
+/** Events and symbols share one list: the events go to the event breakpoints, the rest is code. */
+export function setFunctionBreakpoints(
+  debuggee: Debuggee,
+  args: DebugProtocol.SetFunctionBreakpointsArguments,
+): Answers {
+  const requests = args.breakpoints.map((b) => ({ ...b, id: debuggee.breakpoints.newId() }));
+  const verdicts = debuggee.breakpoints.events.setFunctions(requests);
+  const made = requests.map((request, i): Made => {
+    const { verified = false, message, addresses = [] } = verdicts[i] ?? {};
+    const said = { id: request.id, verified, ...(message ? { message } : {}) };
+    if (addresses.length === 0) return { breakpoint: undefined, answer: said };
+    const { breakpoint, answer } = make(debuggee, request, addresses, {});
+    return { breakpoint, answer: { ...answer, ...(breakpoint ? { id: breakpoint.id } : {}) } };
+  });
+  return replace(debuggee, "functions", made);
+}
+
+export function setExceptionBreakpoints(
+  debuggee: Debuggee,
+  args: DebugProtocol.SetExceptionBreakpointsArguments,
+): Answers {
+  const options = args.filterOptions ?? [];
+  const plain = args.filters.filter((id) => !options.some((option) => option.filterId === id));
+  const requests = [
+    ...plain.map((filter) => ({ filter, id: debuggee.breakpoints.newId() })),
+    ...options.map(({ filterId, condition }) => ({
+      filter: filterId,
+      id: debuggee.breakpoints.newId(),
+      ...(condition ? { condition } : {}),
+    })),
+  ];
+  const verdicts = debuggee.breakpoints.events.setFilters(requests);
+  const answers = requests.map(({ id }, i): Answer => {
+    const { verified = false, message } = verdicts[i] ?? {};
+    return { id, verified, ...(message ? { message } : {}) };
+  });
+  return { breakpoints: answers };
+}
+
+export function breakpointLocations(
+  debuggee: Debuggee,
+  args: DebugProtocol.BreakpointLocationsArguments,
+): DebugProtocol.BreakpointLocationsResponse["body"] {
+  const path = normal(args.source.path ?? "");
+  const lines = debuggee.symbols.linesWithCode(path, args.line, args.endLine ?? args.line);
+  return { breakpoints: lines.map((line) => ({ line })) };
+}
+
+function make(
+  debuggee: Debuggee,
+  conditions: Conditions,
+  addresses: readonly bigint[],
+  told: Partial<Answer>,
+): Made {
+  const id = debuggee.breakpoints.newId();
+  const gate = gateOf(conditions);
+  if ("problem" in gate) {
+    const message = underline(gate.text, gate.problem);
+    return { breakpoint: undefined, answer: { ...told, id, verified: false, message } };
+  }
+  const answer = { ...told, id, verified: addresses.length > 0 };
+  return { breakpoint: { id, addresses, gate }, answer };
+}
+
+function replace(debuggee: Debuggee, group: string, made: readonly Made[]): Answers {
+  const breakpoints = made.flatMap(({ breakpoint }) => (breakpoint ? [breakpoint] : []));
+  debuggee.breakpoints.replace(group, breakpoints);
+  return { breakpoints: made.map(({ answer }) => answer) };
+}

@@ -1,0 +1,45 @@
+import type { DebugProtocol } from "@vscode/debugprotocol";
+import { codeBits, Disassembler, type Row } from "../debug";
+import { gva } from "../x86";
+import type { Debuggee } from "./debuggee";
+import { hex, moved, parsePlace } from "./memory-reference";
+import { type Refusal, refusals } from "./refusal";
+
+/** A listing of exactly the rows asked for; the byte offset is applied first, then the instructions'. */
+export function disassemble(
+  debuggee: Debuggee,
+  args: DebugProtocol.DisassembleArguments,
+): DebugProtocol.DisassembleResponse["body"] | Refusal {
+  const base = parsePlace(args.memoryReference);
+  const place = base && moved(base, args.offset ?? 0);
+  if (!place) return refusals.badReference(args.memoryReference);
+  // VS Code's view knows one table by number: guest virtual code only.
+  if (place.space !== "gva") {
+    return refusals.badReference(
+      `${args.memoryReference} (only guest virtual code is disassembled)`,
+    );
+  }
+  const vcpu = debuggee.machine.vcpus[debuggee.focus];
+  if (!vcpu) throw new Error(`there is no vCPU ${debuggee.focus}`);
+  const space = debuggee.machine.gva(vcpu.id, place.root);
+  const listing = new Disassembler(
+    debuggee.symbols,
+    (address, length) => space.read(gva(address), length),
+    codeBits(vcpu.state),
+  );
+  const rows = listing.window(place.address, args.instructionOffset ?? 0, args.instructionCount);
+  return { instructions: rows.map((row) => instruction(debuggee, row)) };
+}
+
+function instruction(debuggee: Debuggee, row: Row): DebugProtocol.DisassembledInstruction {
+  const line = row.valid ? debuggee.symbols.lineAt(row.address) : undefined;
+  return {
+    // A client reads this as a number; -1 is what it skips.
+    address: row.address < 0n ? "-1" : hex(row.address),
+    instruction: row.text,
+    instructionBytes: [...row.bytes].map((b) => b.toString(16).padStart(2, "0")).join(" "),
+    ...(row.symbol ? { symbol: row.symbol } : {}),
+    ...(line ? { location: debuggee.source(line.path), line: line.line } : {}),
+    ...(row.valid ? {} : { presentationHint: "invalid" }),
+  };
+}

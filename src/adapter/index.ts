@@ -1,0 +1,5 @@
+export { byteSize } from "./launch";
+export { nodeSurroundings } from "./node-surroundings";
+export * from "./protocol";
+export { Session } from "./session";
+export type { Surroundings } from "./surroundings";

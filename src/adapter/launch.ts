@@ -1,0 +1,224 @@
+import { nearest } from "../debug";
+import type { MachineOptions, MmuMode, SlotRequest } from "../machine";
+
+/** Launch configuration as the client sends it, after checking. Paths are the client's. */
+export interface LaunchArguments {
+  readonly program: string;
+  readonly initrd?: string;
+  readonly append?: string;
+  readonly memory: number;
+  readonly memslots?: readonly SlotRequest[];
+  readonly mmu: MmuMode;
+  readonly era: "modern";
+  readonly vcpus: number;
+  readonly quantum?: number;
+  readonly symbols: readonly { readonly file: string; readonly base?: number }[];
+  readonly sourceMap: Readonly<Record<string, string>>;
+  readonly stopOnEntry: boolean;
+  readonly check: boolean;
+  readonly init: readonly string[];
+}
+
+/** Keys every client adds to a configuration for its own use. */
+const CLIENT_KEYS = new Set([
+  "type",
+  "name",
+  "request",
+  "preLaunchTask",
+  "postDebugTask",
+  "presentation",
+  "internalConsoleOptions",
+  "debugServer",
+  "serverReadyAction",
+  "noDebug",
+  "__sessionId",
+  "__configurationTarget",
+  "__restart",
+  "suppressMultipleSessionWarning",
+  "linux",
+  "osx",
+  "windows",
+  "cwd",
+  "trace",
+]);
+
+type Reader = (
+  value: unknown,
+  key: string,
+) => { readonly value: unknown } | { readonly problem: string };
+
+const LAUNCH_KEYS: Readonly<Record<string, Reader>> = {
+  program: text,
+  initrd: text,
+  append: text,
+  memory: size,
+  memslots: slots,
+  mmu: oneOf(["shadow", "none"], {
+    ept: "comes with two-dimensional paging",
+    npt: "comes with two-dimensional paging",
+  }),
+  era: oneOf(["modern"], {
+    "2010": "comes with the whole MMU",
+    "2012": "comes with the whole MMU",
+  }),
+  vcpus: whole(1, 8),
+  quantum: whole(1, 10_000_000),
+  symbols: listOf("symbol files", symbolFile),
+  sourceMap: mapOfText,
+  stopOnEntry: yesNo,
+  check: yesNo,
+  init: listOf("console commands", text),
+};
+
+const DEFAULTS = {
+  memory: 64 * 2 ** 20,
+  mmu: "shadow",
+  era: "modern",
+  vcpus: 1,
+  symbols: [],
+  sourceMap: {},
+  stopOnEntry: true,
+  check: false,
+  init: [],
+} as const;
+
+/** The checked configuration, or one sentence for the first thing wrong with it. */
+export function readLaunchArguments(
+  raw: Readonly<Record<string, unknown>>,
+): LaunchArguments | string {
+  const read: Record<string, unknown> = { ...DEFAULTS };
+  for (const [key, value] of Object.entries(raw)) {
+    if (CLIENT_KEYS.has(key) || value === undefined) continue;
+    const reader = LAUNCH_KEYS[key];
+    if (!reader) {
+      const near = nearest(key, Object.keys(LAUNCH_KEYS));
+      return `launch.json: there is no key "${key}"${near ? `; did you mean "${near}"?` : "."}`;
+    }
+    const result = reader(value, key);
+    if ("problem" in result) return `launch.json: "${key}" ${result.problem}.`;
+    read[key] = result.value;
+  }
+  if (typeof read.program !== "string") {
+    return 'launch.json: "program" is missing: give the path of an ELF, multiboot or flat image.';
+  }
+  return read as unknown as LaunchArguments; // each key was read by its own reader above
+}
+
+/** What the machine is made of, given the bytes of the files. */
+export function machineOptions(
+  args: LaunchArguments,
+  image: Uint8Array,
+  initrd: Uint8Array | undefined,
+): MachineOptions {
+  return {
+    image,
+    imageName: args.program,
+    ...(initrd && args.initrd ? { initrd: { name: args.initrd, bytes: initrd } } : {}),
+    ...(args.append === undefined ? {} : { append: args.append }),
+    ...(args.memslots === undefined ? {} : { memslots: args.memslots }),
+    ...(args.quantum === undefined ? {} : { quantum: args.quantum }),
+    memory: args.memory,
+    vcpus: args.vcpus,
+    mmu: args.mmu,
+    era: args.era,
+    check: args.check,
+  };
+}
+
+/** Bytes in `64M`, `1G`, `4096`, `0x1000`; `undefined` for anything else. */
+export function byteSize(value: unknown): number | undefined {
+  if (typeof value === "number")
+    return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  if (typeof value !== "string") return undefined;
+  const match = /^(0x[0-9a-f]+|\d+)\s*([kmg]?)i?b?$/i.exec(value.trim());
+  if (!match) return undefined;
+  const unit = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }[match[2]?.toLowerCase() ?? ""] ?? 1;
+  return Number(match[1]) * unit;
+}
+
+function text(value: unknown): ReturnType<Reader> {
+  return typeof value === "string" ? { value } : { problem: `must be text, not ${show(value)}` };
+}
+
+function yesNo(value: unknown): ReturnType<Reader> {
+  return typeof value === "boolean"
+    ? { value }
+    : { problem: `must be true or false, not ${show(value)}` };
+}
+
+function size(value: unknown): ReturnType<Reader> {
+  const bytes = byteSize(value);
+  return bytes === undefined
+    ? { problem: `must be a size such as "64M", not ${show(value)}` }
+    : { value: bytes };
+}
+
+function whole(low: number, high: number): Reader {
+  return (value) =>
+    Number.isInteger(value) && (value as number) >= low && (value as number) <= high
+      ? { value }
+      : { problem: `must be a whole number from ${low} to ${high}, not ${show(value)}` };
+}
+
+/** `later` says of a value that is known but not there yet when it comes. */
+function oneOf(valid: readonly string[], later: Readonly<Record<string, string>>): Reader {
+  return (value) => {
+    if (typeof value === "string" && valid.includes(value)) return { value };
+    const when = typeof value === "string" ? later[value] : undefined;
+    const choice = `choose ${valid.map((v) => `"${v}"`).join(" or ")}`;
+    return {
+      problem: when
+        ? `${show(value)} ${when}; until then ${choice}`
+        : `cannot be ${show(value)}: ${choice}`,
+    };
+  };
+}
+
+function listOf(what: string, item: Reader): Reader {
+  return (value, key) => {
+    if (!Array.isArray(value)) return { problem: `must be a list of ${what}, not ${show(value)}` };
+    const values: unknown[] = [];
+    for (const [index, element] of value.entries()) {
+      const result = item(element, key);
+      if ("problem" in result) return { problem: `entry ${index} ${result.problem}` };
+      values.push(result.value);
+    }
+    return { value: values };
+  };
+}
+
+function symbolFile(value: unknown): ReturnType<Reader> {
+  if (typeof value === "string") return { value: { file: value } };
+  const { file, base } = (value ?? {}) as { file?: unknown; base?: unknown };
+  if (typeof file !== "string") return { problem: `needs a "file", got ${show(value)}` };
+  if (base === undefined) return { value: { file } };
+  const at = byteSize(base);
+  return at === undefined
+    ? { problem: `has a "base" that is no address: ${show(base)}` }
+    : { value: { file, base: at } };
+}
+
+function slots(value: unknown, key: string): ReturnType<Reader> {
+  return listOf("slots", (element) => {
+    const { gpa, size: bytes, flags = [] } = (element ?? {}) as Record<string, unknown>;
+    const at = byteSize(gpa);
+    const length = byteSize(bytes);
+    if (at === undefined || length === undefined)
+      return { problem: 'needs "gpa" and "size", such as "0x0" and "64M"' };
+    const known = ["ro", "log-dirty"];
+    if (!Array.isArray(flags) || flags.some((f) => !known.includes(f))) {
+      return { problem: `has flags ${show(flags)}: each must be "ro" or "log-dirty"` };
+    }
+    return { value: { gpa: at, size: length, flags } };
+  })(value, key);
+}
+
+function mapOfText(value: unknown): ReturnType<Reader> {
+  const good =
+    typeof value === "object" &&
+    value !== null &&
+    Object.values(value).every((v) => typeof v === "string");
+  return good ? { value } : { problem: `must map path prefixes to paths, not ${show(value)}` };
+}
+
+const show = (value: unknown): string => JSON.stringify(value) ?? String(value);
