@@ -1,6 +1,7 @@
 export * from "./breakpoints/breakpoint-set";
 export * from "./breakpoints/catalogue";
 export * from "./breakpoints/condition";
+export { conditionFields } from "./breakpoints/event-fields";
 export { type ParsedBreakpoint, parseBreakpoint } from "./breakpoints/grammar";
 export { describeEvent } from "./breakpoints/sentence";
 export { codeBits } from "./disassembly/code-bits";

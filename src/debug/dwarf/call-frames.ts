@@ -118,7 +118,9 @@ function readCommon(r: ByteReader, section: Section): CommonFrame | undefined {
       else if (letter === "P") readPointer(data, data.u8(), addressSize, section.address);
       else break;
     }
-  } else if (augmentation !== "") return undefined; // its length is not known, so nothing behind it is
+  } else if (/^S*$/.test(augmentation)) {
+    signal = augmentation !== ""; // .debug_frame has no "z": this letter needs no data
+  } else return undefined; // how much data it has is not known, so nothing behind it is
   if (r.failed || ![4, 8].includes(addressSize) || version > 4) return undefined;
   const instructions = r.block(r.end - r.at);
   return {

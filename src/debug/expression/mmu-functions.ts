@@ -77,7 +77,7 @@ export const mmuFunctions: readonly FunctionRow[] = [
       const wanted = role && numberOr(role, 0);
       const pages = vm
         .pagesOf(frame)
-        .filter((page) => wanted === undefined || page.role === wanted);
+        .filter((page) => (wanted === undefined ? page.hasGptes : page.role === wanted));
       const [only] = pages;
       if (!only) return none(`gfn:0x${frame.toString(16)} is not shadowed`);
       return pages.length === 1
