@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const samples = path.join(root, "media/samples/samples.code-workspace");
 const guest = path.join(root, "media/guests/paging-tour/paging-tour.elf");
 /** What the tour is about: its faults, and the tables that go unsync and are brought back. */
-const TRACE = "pf,kvm_mmu_unsync_page,kvm_mmu_sync_page,invlpg";
+const TRACE = "exception,kvm_mmu_unsync_page,kvm_mmu_sync_page,invlpg";
 
 const { values: options } = parseArgs({
   options: {
