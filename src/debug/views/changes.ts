@@ -19,10 +19,15 @@ export class Changes {
 
   /** The list with its marks; what is gone follows at the end, until the next stop. */
   mark(parent: string, nodes: readonly ViewNode[]): readonly ViewNode[] {
+    return [...this.markKept(parent, nodes), ...this.gone(parent, nodes)];
+  }
+
+  /** The same without what is gone, for a list that is empty when all is well. */
+  markKept(parent: string, nodes: readonly ViewNode[]): readonly ViewNode[] {
     this.now.set(parent, new Map(nodes.map((node) => [node.id, node])));
     const old = this.before.get(parent);
     if (!old) return nodes;
-    const marked = nodes.map((node): ViewNode => {
+    return nodes.map((node): ViewNode => {
       const was = old.get(node.id);
       if (!was)
         return { ...node, change: "new", tooltip: `${node.tooltip}\n\n*New since the last stop.*` };
@@ -30,9 +35,12 @@ export class Changes {
       const note = `*Changed since the last stop: was ${was.value}.*`;
       return { ...node, change: "changed", tooltip: `${node.tooltip}\n\n${note}` };
     });
+  }
+
+  private gone(parent: string, nodes: readonly ViewNode[]): readonly ViewNode[] {
+    const old = this.before.get(parent);
     const ids = new Set(nodes.map((node) => node.id));
-    const gone = [...old.values()].filter((node) => !ids.has(node.id) && node.change !== "dropped");
-    return [...marked, ...gone.map(dropped)];
+    return [...(old?.values() ?? [])].filter((node) => !ids.has(node.id)).map(dropped);
   }
 }
 

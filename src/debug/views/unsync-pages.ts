@@ -35,7 +35,7 @@ export class UnsyncView {
     const badge = this.vm.stats.mmu_unsync;
     const nodes = request.parent === undefined ? this.roots() : this.below(request.parent);
     if (!nodes) return NOTHING;
-    const marked = this.changes.mark(request.parent ?? "unsync", nodes);
+    const marked = this.changes.markKept(request.parent ?? "unsync", nodes);
     return { ...pageOf(marked, request), badge };
   }
 
