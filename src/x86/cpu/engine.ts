@@ -17,7 +17,7 @@ import { sysops } from "./system/sysops";
 import { buildTier1, type Tier1 } from "./tier1";
 import { clearNoneBank } from "./tlb";
 import { missingText } from "./unimplemented";
-import { VcpuCore } from "./vcpu-core";
+import { sysopText, VcpuCore } from "./vcpu-core";
 import { divide128 } from "./wide-divide";
 
 export type { TlbView } from "./tlb";
@@ -515,6 +515,7 @@ export class Engine {
     const run = sysops[insn.name];
     if (!run) return this.missing(vcpu, missingText(insn, insn.ip));
     const result = run(vcpu.context, insn);
+    vcpu.announced = result?.kind === "stop" ? sysopText(insn.ip) : undefined;
     switch (result?.kind) {
       case "fault":
         return this.raiseAt(vcpu, result.fault);

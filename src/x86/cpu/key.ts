@@ -65,7 +65,8 @@ export function keyOf(insn: Insn, flat: boolean): Key {
   if (uses.includes("a")) parts.push(`a${insn.addressSize}`);
   if (uses.includes("c")) parts.push(`c${insn.cc}`);
   if (uses.includes("p")) parts.push(`p${insn.rep}`);
-  const implicitFlat = flat && insn.override < SEG.fs;
+  // A string source may be in FS or GS.
+  const implicitFlat = flat && !(uses.includes("s") && insn.override >= SEG.fs);
   if (uses.includes("f")) parts.push(implicitFlat ? "f" : "g");
   return {
     text: parts.join(" "),

@@ -132,7 +132,7 @@ export interface Place {
 
 /** The meaning of one mnemonic. */
 export interface Semantic {
-  /** What besides operand forms the code depends on: o operand size, a address size, c condition, p repeat prefix, f flatness. */
+  /** What besides operand forms the code depends on: o operand size, a address size, c condition, p repeat prefix, f flatness, s a source segment. */
   readonly uses: string;
   /** Operand that is CL (read from its fixed place), if the mnemonic has one. */
   readonly countOperand?: number;

@@ -30,6 +30,7 @@ const USER = 1;
 const INFO = { allow: 7, level: 3, global: 1 << 6, valid: 1 << 7 } as const;
 const ENTRY_WORDS = TLB_BYTES / 4;
 const DATA_ENTRIES = TLB_BANKS * TLB_ENTRIES;
+const ALL_WORDS = (DATA_ENTRIES + ITLB_ENTRIES) * ENTRY_WORDS;
 const PAGE_MASK = 0xffff_f000;
 
 /** Words of an entry. */
@@ -135,16 +136,13 @@ export class Tlb {
     words[at + INFO_WORD] = 0;
   }
 
-  private *entries(): Generator<number> {
-    const first = (this.base() + S.tlb) >>> 2;
-    for (let n = 0; n < DATA_ENTRIES + ITLB_ENTRIES; n++) yield first + n * ENTRY_WORDS;
+  private get first(): number {
+    return (this.base() + S.tlb) >>> 2;
   }
 
   flush(keepGlobal: boolean): void {
-    const { words } = this;
-    const first = (this.base() + S.tlb) >>> 2;
-    const end = first + (DATA_ENTRIES + ITLB_ENTRIES) * ENTRY_WORDS;
-    for (let at = first; at < end; at += ENTRY_WORDS) {
+    const { words, first } = this;
+    for (let at = first; at < first + ALL_WORDS; at += ENTRY_WORDS) {
       const info = words[at + INFO_WORD]!;
       if (info !== 0 && !(keepGlobal && info & INFO.global)) this.drop(at);
     }
@@ -153,7 +151,8 @@ export class Tlb {
 
   /** Marks every entry empty, whatever the memory held before. */
   clear(): void {
-    for (const at of this.entries()) this.drop(at);
+    const { first } = this;
+    for (let at = first; at < first + ALL_WORDS; at += ENTRY_WORDS) this.drop(at);
     this.large = false;
   }
 
@@ -164,7 +163,8 @@ export class Tlb {
     for (let bank = 0; bank < TLB_BANKS; bank++) this.dropIf(this.entry(bank, low), page);
     this.dropIf(this.codeEntry(low), page);
     if (!this.large) return;
-    for (const at of this.entries()) {
+    const { first } = this;
+    for (let at = first; at < first + ALL_WORDS; at += ENTRY_WORDS) {
       const info = this.words[at + INFO_WORD]!;
       const level = (info >> INFO.level) & 7;
       if (!(info & INFO.valid) || level < 2) continue;
@@ -189,8 +189,7 @@ export class Tlb {
 
   /** Withholds write translations to a frame, in every bank: it holds decoded code now. */
   withholdFrame(offset: number): void {
-    const { words } = this;
-    const first = (this.base() + S.tlb) >>> 2;
+    const { words, first } = this;
     for (let at = first; at < first + DATA_ENTRIES * ENTRY_WORDS; at += ENTRY_WORDS) {
       const tag = words[at + WRITE]!;
       if ((tag & 0xfff) !== 0) continue;
@@ -205,10 +204,9 @@ export class Tlb {
   }
 
   list(): TlbView[] {
-    const { words } = this;
-    const first = (this.base() + S.tlb) >>> 2;
+    const { words, first } = this;
     const views: TlbView[] = [];
-    for (const at of this.entries()) {
+    for (let at = first; at < first + ALL_WORDS; at += ENTRY_WORDS) {
       const info = words[at + INFO_WORD]!;
       if (!(info & INFO.valid)) continue;
       const n = (at - first) / ENTRY_WORDS;

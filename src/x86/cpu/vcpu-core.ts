@@ -98,7 +98,7 @@ export class VcpuCore {
     const core = this;
     const operands = new Operands(() => core.state, core.mem);
     return {
-      board: core.board,
+      board: askingOnce(core),
       mem: core.mem,
       model: core.model,
       get state() {
@@ -250,6 +250,20 @@ export class VcpuCore {
     this.dropJumps();
     this.stateChanged();
   }
+}
+
+/** `announced` for a system instruction that the board stopped before. */
+export const sysopText = (rip: bigint): string => `instruction at ${rip}`;
+
+/** The board, but for an instruction it has stopped before already it is not asked a second time. */
+function askingOnce(core: VcpuCore): Board {
+  const { board } = core;
+  const asked = (): boolean => core.announced === sysopText(core.state.rip);
+  const once: Board = Object.create(board);
+  once.beforeInvlpg = (va) => !asked() && board.beforeInvlpg(va);
+  once.beforeControlWrite = (register, old, value) =>
+    !asked() && board.beforeControlWrite(register, old, value);
+  return once;
 }
 
 /** Text that tells one fault from another, for `announced`. */

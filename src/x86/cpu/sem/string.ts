@@ -57,7 +57,7 @@ function repeating(
   bulk?: (m: Machine, s: StringOperands) => void,
 ): Semantic {
   return {
-    uses: "oapf",
+    uses: "oapfs",
     emit: (m) => {
       const s = new StringOperands(m);
       if (!s.repeated) {
@@ -193,7 +193,7 @@ export const string: Readonly<Record<string, Semantic>> = {
     return compare(m, s, a, b);
   }),
   xlat: {
-    uses: "af",
+    uses: "afs",
     emit: (m) => {
       const at = L.add(m.regU(GPR.rbx, 8 * m.key.addressSize), m.regU(GPR.rax, 8));
       const offset = L.zx(at, 8 * m.key.addressSize);

@@ -36,12 +36,57 @@ export function sleb(value: bigint): number[] {
   }
 }
 
-export function flatten(code: Code, into: number[] = []): number[] {
-  for (const part of code) {
-    if (typeof part === "number") into.push(part);
-    else flatten(part, into);
+/** The same for the small numbers that make up nearly all constants. */
+function slebSmall(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value | 0;
+  for (;;) {
+    const low = rest & 0x7f;
+    rest >>= 7;
+    const done = rest === (low & 0x40 ? -1 : 0);
+    bytes.push(done ? low : low | 0x80);
+    if (done) return bytes;
   }
-  return into;
+}
+const slebOf = (value: bigint | number): number[] =>
+  typeof value === "number" && (value | 0) === value
+    ? slebSmall(value)
+    : sleb(BigInt.asIntN(64, BigInt(value)));
+
+/** Bytes being collected. */
+export class ByteSink {
+  private bytes = new Uint8Array(1 << 12);
+  length = 0;
+
+  push(byte: number): void {
+    if (this.length === this.bytes.length) this.grow(this.length + 1);
+    this.bytes[this.length++] = byte;
+  }
+  /** Flattens `code` into the sink. */
+  code(code: Code): this {
+    for (let n = 0; n < code.length; n++) {
+      const part = code[n]!;
+      if (typeof part === "number") this.push(part);
+      else this.code(part);
+    }
+    return this;
+  }
+  append(other: ByteSink): this {
+    this.grow(this.length + other.length);
+    this.bytes.set(other.view(), this.length);
+    this.length += other.length;
+    return this;
+  }
+  /** What was collected; valid until the next change. */
+  view(): Uint8Array<ArrayBuffer> {
+    return this.bytes.subarray(0, this.length);
+  }
+  private grow(needed: number): void {
+    if (needed <= this.bytes.length) return;
+    const bigger = new Uint8Array(Math.max(needed, 2 * this.bytes.length));
+    bigger.set(this.view());
+    this.bytes = bigger;
+  }
 }
 
 const binary =
@@ -60,7 +105,7 @@ const store =
 
 /** 64-bit operations. */
 export const L = {
-  c: (value: bigint | number): V => [0x42, sleb(BigInt.asIntN(64, BigInt(value)))],
+  c: (value: bigint | number): V => [0x42, slebOf(value)],
   eqz: unary(0x50),
   eq: binary(0x51),
   ne: binary(0x52),
@@ -110,7 +155,7 @@ export const L = {
 
 /** 32-bit operations: conditions and addresses. */
 export const W = {
-  c: (value: number): B => [0x41, sleb(BigInt(value | 0))],
+  c: (value: number): B => [0x41, slebSmall(value)],
   eqz: unary(0x45),
   eq: binary(0x46),
   ne: binary(0x47),

@@ -1,4 +1,4 @@
-import { type Code, flatten, uleb } from "./code";
+import { ByteSink, type Code, uleb } from "./code";
 
 /** Parameter and result types of a function, as value-type bytes. */
 export interface Signature {
@@ -17,11 +17,16 @@ const text = (value: string): number[] => {
   return [...uleb(bytes.length), ...bytes];
 };
 
-const section = (id: number, items: readonly Code[]): number[] => {
-  if (items.length === 0) return [];
-  const content = [...uleb(items.length), ...flatten(items)];
-  return [id, ...uleb(content.length), ...content];
-};
+/** One section: id, length in bytes, count, items. */
+function section(into: ByteSink, id: number, items: readonly Code[]): void {
+  if (items.length === 0) return;
+  const content = new ByteSink().code(uleb(items.length));
+  for (const item of items) content.code(item);
+  into.push(id);
+  into.code(uleb(content.length)).append(content);
+}
+
+const MAGIC_AND_VERSION = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 
 /**
  * Builds one module: function imports from `env`, one imported memory, functions, one table.
@@ -67,49 +72,58 @@ export class ModuleBuilder {
 
   /** The binary. The memory is `env.memory`, at least `pages` pages. */
   build(pages: number): Uint8Array<ArrayBuffer> {
-    const functions = this.functions.map(({ locals, body }) => {
-      const groups: number[][] = [];
-      for (const type of locals) {
-        const last = groups.at(-1);
-        if (last && last[1] === type) last[0] = last[0]! + 1;
-        else groups.push([1, type]);
-      }
-      const code = [
-        ...uleb(groups.length),
-        ...groups.flatMap(([count, type]) => [...uleb(count!), type!]),
-        ...flatten(body),
-        0x0b,
-      ];
-      return [uleb(code.length), code];
-    });
     const slots = this.table.length;
-    return new Uint8Array([
-      ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-      ...section(
-        1,
-        this.types.map(({ params, results }) => [
-          0x60,
-          uleb(params.length),
-          params,
-          uleb(results.length),
-          results,
-        ]),
-      ),
-      ...section(2, [
-        [text("env"), text("memory"), 0x02, 0x00, uleb(pages)],
-        ...this.imports.map(({ name, type }) => [text("env"), text(name), 0x00, uleb(type)]),
-      ]),
-      ...section(
-        3,
-        this.functions.map(({ type }) => uleb(type)),
-      ),
-      ...section(4, slots ? [[0x70, 0x00, uleb(slots)]] : []),
-      ...section(
-        7,
-        this.exports.map(({ name, index }) => [text(name), 0x00, uleb(index)]),
-      ),
-      ...section(9, slots ? [[0x00, 0x41, 0x00, 0x0b, uleb(slots), this.table.map(uleb)]] : []),
-      ...section(10, functions),
+    const module = new ByteSink().code(MAGIC_AND_VERSION);
+    const types = this.types.map(
+      ({ params, results }): Code => [
+        0x60,
+        uleb(params.length),
+        params,
+        uleb(results.length),
+        results,
+      ],
+    );
+    section(module, 1, types);
+    section(module, 2, [
+      [text("env"), text("memory"), 0x02, 0x00, uleb(pages)],
+      ...this.imports.map(({ name, type }) => [text("env"), text(name), 0x00, uleb(type)]),
     ]);
+    section(
+      module,
+      3,
+      this.functions.map(({ type }) => uleb(type)),
+    );
+    section(module, 4, slots ? [[0x70, 0x00, uleb(slots)]] : []);
+    section(
+      module,
+      7,
+      this.exports.map(({ name, index }) => [text(name), 0x00, uleb(index)]),
+    );
+    section(module, 9, slots ? [[0x00, 0x41, 0x00, 0x0b, uleb(slots), this.table.map(uleb)]] : []);
+    this.codeSection(module);
+    return module.view().slice();
   }
+
+  /** Function bodies are big: collected bytewise, not as nested arrays. */
+  private codeSection(module: ByteSink): void {
+    const content = new ByteSink().code(uleb(this.functions.length));
+    for (const { locals, body } of this.functions) {
+      const code = new ByteSink().code(localGroups(locals)).code(body);
+      code.push(0x0b);
+      content.code(uleb(code.length)).append(code);
+    }
+    module.push(10);
+    module.code(uleb(content.length)).append(content);
+  }
+}
+
+/** Local declarations, runs of one type together. */
+function localGroups(locals: readonly number[]): Code {
+  const groups: { count: number; type: number }[] = [];
+  for (const type of locals) {
+    const last = groups.at(-1);
+    if (last?.type === type) last.count++;
+    else groups.push({ count: 1, type });
+  }
+  return [uleb(groups.length), groups.map(({ count, type }) => [uleb(count), type])];
 }
