@@ -60,9 +60,11 @@ export function cpuRole(regs: ModeRegisters): CpuRole {
 }
 
 /**
- * root_role of the shadow MMU: at least the three levels of a PAE root, and NX always, because the
- * hardware runs with EFER.NX set whatever the guest says.
+ * root_role of the shadow MMU: at least the three levels of a PAE root. `efer_nx` is the guest's where
+ * bit 63 of a gpte means anything, as mmu.rst has it: kernels since 5.14 set it always, and then use
+ * sptes of NX gptes for a guest that has cleared EFER.NX since and should get reserved-bit faults.
  */
 export function shadowRootRole(cpu: CpuRole): RoleWord {
-  return withLevel(cpu.base, Math.max(roleLevel(cpu.base), 3)) | ROLE.eferNx;
+  const root = withLevel(cpu.base, Math.max(roleLevel(cpu.base), 3));
+  return root & (ROLE.direct | ROLE.has4ByteGpte) ? root | ROLE.eferNx : root;
 }

@@ -11,10 +11,9 @@ const IGNORED_HI = 0x7ff00000;
 const GLOBAL = 0x100;
 const PWT_PCD = 0x18;
 
-/** An spte with W and without U where the gpte has U and not W: made for a kernel write with CR0.WP = 0. */
+/** An spte built for W without U, as kernel writes to a read-only user page with CR0.WP = 0 want it. */
 const kernelForm = (view: EntryView): boolean =>
   (view.page.role & ROLE.cr0Wp) === 0 &&
-  (view.lo & (LO.writable | LO.user)) === LO.writable &&
   (view.page.accessAt(view.index) & (ACC.write | ACC.user)) === ACC.write;
 
 /** Class S: what one entry may look like. */
