@@ -48,6 +48,7 @@ export function createMachine(
     const frames = new HostMemory(memory, hostBase, zones);
     const shadow = new KvmPlatform(memory, frames, host, pagingFeatures);
     refused = shadow.addSlots(slots);
+    if (options.check) shadow.checkEntries();
     return shadow;
   };
   const machine = new PcMachine({

@@ -12,6 +12,8 @@ export type ExitCounts = Record<string, number>;
 export class KvmBoard extends PcBoard {
   /** Set once the core exists, which needs its board first. */
   kvm!: Vcpu;
+  /** The MMU has worked since the last entry. */
+  private touched = true;
 
   constructor(
     vcpu: number,
@@ -25,7 +27,7 @@ export class KvmBoard extends PcBoard {
     return this.kvm.refill(va, access);
   }
   pageFault(va: bigint, error: number): FaultOutcome {
-    this.count("EXCEPTION_NMI");
+    this.exitToMmu("EXCEPTION_NMI");
     const outcome = this.kvm.pageFault(va, error);
     if (this.kvm.failure) this.host.fail(this.kvm.failure);
     return outcome;
@@ -34,31 +36,33 @@ export class KvmBoard extends PcBoard {
     return this.kvm.emulate(va, access);
   }
   emulatedStore(gpa: number, bytes: Uint8Array): void {
+    this.touched = true;
     this.kvm.emulatedStore(gpa, bytes);
   }
 
   cr0Written(old: bigint, value: bigint): GuestFault | undefined {
-    this.count("CR_ACCESS");
+    this.exitToMmu("CR_ACCESS");
     return this.settled(this.kvm.cr0Written(old, value));
   }
   cr3Written(old: bigint, value: bigint, noFlush: boolean): GuestFault | undefined {
-    this.count("CR_ACCESS");
+    this.exitToMmu("CR_ACCESS");
     return this.settled(this.kvm.cr3Written(old, value, noFlush));
   }
   cr4Written(old: bigint, value: bigint): GuestFault | undefined {
-    this.count("CR_ACCESS");
+    this.exitToMmu("CR_ACCESS");
     return this.settled(this.kvm.cr4Written(old, value));
   }
   eferWritten(old: bigint, value: bigint): void {
+    this.touched = true;
     this.kvm.eferWritten(old, value);
     this.settled(undefined);
   }
   invlpg(va: bigint): void {
-    this.count("INVLPG");
+    this.exitToMmu("INVLPG");
     this.kvm.invlpg(va);
   }
   invpcid(type: number, pcid: number, va: bigint): void {
-    this.count("INVPCID");
+    this.exitToMmu("INVPCID");
     this.kvm.invpcid(type, pcid, va);
   }
 
@@ -127,6 +131,19 @@ export class KvmBoard extends PcBoard {
   /** HLT, seen by the scheduler. */
   halted(): void {
     this.exit("HLT", 0);
+  }
+
+  /** Whether the MMU has worked since this was last asked. */
+  takeTouched(): boolean {
+    const { touched } = this;
+    this.touched = false;
+    return touched;
+  }
+
+  /** An exit that the MMU handles. */
+  private exitToMmu(reason: string): void {
+    this.touched = true;
+    this.count(reason);
   }
 
   private count(reason: string): void {

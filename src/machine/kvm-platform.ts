@@ -89,6 +89,18 @@ export class KvmPlatform implements Platform {
     return undefined;
   }
 
+  /**
+   * Runs every invariant at each VM entry from now on. Ports, MSRs and HLT do not touch the MMU: the
+   * entry after such an exit finds what the one before has found.
+   */
+  checkEntries(): void {
+    this.vm.onEntry = (id) => {
+      if (!this.boardOf(id).takeTouched()) return;
+      const violations = this.vm.check(this.vm.vcpus[id]);
+      if (violations.length > 0) this.host.violated(violations);
+    };
+  }
+
   board(vcpu: number): KvmBoard {
     const board = new KvmBoard(vcpu, this.host, this.exits);
     this.boards[vcpu] = board;

@@ -16,6 +16,8 @@ export interface BoardHost {
   readonly stopRequested: boolean;
   /** The machine cannot go on: a sentence why. */
   fail(text: string): void;
+  /** Invariants of the hypervisor that do not hold, a sentence each. */
+  violated(violations: readonly string[]): void;
 }
 
 /** An exception that has been announced and not delivered. */

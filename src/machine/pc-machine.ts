@@ -211,6 +211,11 @@ export class PcMachine implements Machine, BoardHost {
     this.engine.endSlice();
   }
 
+  violated(violations: readonly string[]): void {
+    this.problem ??= { kind: "invariant", vcpu: this.running, violations };
+    this.engine.endSlice();
+  }
+
   private stop(reason: StopReason): StopReason {
     this.output.flush();
     return reason;
