@@ -98,7 +98,8 @@ export class VcpuCore {
     const core = this;
     const operands = new Operands(() => core.state, core.mem);
     return {
-      board: askingOnce(core),
+      board: core.board,
+      ask: askingOnce(core),
       mem: core.mem,
       model: core.model,
       get state() {
@@ -255,15 +256,14 @@ export class VcpuCore {
 /** `announced` for a system instruction that the board stopped before. */
 export const sysopText = (rip: bigint): string => `instruction at ${rip}`;
 
-/** The board, but for an instruction it has stopped before already it is not asked a second time. */
-function askingOnce(core: VcpuCore): Board {
-  const { board } = core;
+/** An instruction that the board stopped before is not announced a second time. */
+function askingOnce(core: VcpuCore): SystemContext["ask"] {
   const asked = (): boolean => core.announced === sysopText(core.state.rip);
-  const once: Board = Object.create(board);
-  once.beforeInvlpg = (va) => !asked() && board.beforeInvlpg(va);
-  once.beforeControlWrite = (register, old, value) =>
-    !asked() && board.beforeControlWrite(register, old, value);
-  return once;
+  return {
+    beforeInvlpg: (va) => !asked() && core.board.beforeInvlpg(va),
+    beforeControlWrite: (register, old, value) =>
+      !asked() && core.board.beforeControlWrite(register, old, value),
+  };
 }
 
 /** Text that tells one fault from another, for `announced`. */

@@ -7,6 +7,8 @@ import type { CpuModel } from "./cpu-model";
 export interface SystemContext {
   readonly state: CpuState;
   readonly board: Board;
+  /** The board's announcements, but for an instruction it has stopped before already: it asks once. */
+  readonly ask: Pick<Board, "beforeInvlpg" | "beforeControlWrite">;
   readonly mem: LinearMemory;
   /** What the processor claims to be: CPUID, and which bits of CR4, EFER and MSRs are reserved. */
   readonly model: CpuModel;

@@ -26,7 +26,7 @@ export function writeCr0(ctx: SystemContext, value: bigint): SysResult {
   if (value >> 32n) return refused;
   const next = (value & CR0_DEFINED) | CR0.ET;
   if (!cr0IsLegal(state, next)) return refused;
-  if (board.beforeControlWrite("cr0", old, next)) return { kind: "stop" };
+  if (ctx.ask.beforeControlWrite("cr0", old, next)) return { kind: "stop" };
   const efer = state.efer;
   state.cr0 = next;
   state.efer = next & CR0.PG && efer & EFER.LME ? efer | EFER.LMA : efer & ~EFER.LMA;
@@ -81,7 +81,7 @@ export function writeCr3(ctx: SystemContext, value: bigint): SysResult {
   const next = tagged ? value & ~NO_FLUSH : value;
   // In long mode everything from MAXPHYADDR up is reserved; elsewhere only 32 bits can be written.
   if (state.longMode && next >> BigInt(ctx.model.physicalBits)) return refused;
-  if (board.beforeControlWrite("cr3", old, next)) return { kind: "stop" };
+  if (ctx.ask.beforeControlWrite("cr3", old, next)) return { kind: "stop" };
   state.cr3 = next;
   const fault = board.cr3Written(old, next, noFlush);
   if (fault) {
@@ -97,7 +97,7 @@ export function writeCr4(ctx: SystemContext, value: bigint): SysResult {
   const { state, board } = ctx;
   const old = state.cr4;
   if (!cr4IsLegal(ctx, value)) return refused;
-  if (board.beforeControlWrite("cr4", old, value)) return { kind: "stop" };
+  if (ctx.ask.beforeControlWrite("cr4", old, value)) return { kind: "stop" };
   state.cr4 = value;
   const fault = board.cr4Written(old, value);
   if (fault) {
@@ -156,7 +156,7 @@ export function writeEfer(ctx: SystemContext, value: bigint): SysResult {
   const next = (value & ~EFER.LMA) | (old & EFER.LMA);
   if (next & ~allowedEfer(ctx)) return refused;
   if (state.paging && (old ^ next) & EFER.LME) return refused;
-  if (board.beforeControlWrite("efer", old, next)) return { kind: "stop" };
+  if (ctx.ask.beforeControlWrite("efer", old, next)) return { kind: "stop" };
   state.efer = next;
   board.eferWritten(old, next);
   if ((old ^ next) & EFER.NX) ctx.flushTlb(false);

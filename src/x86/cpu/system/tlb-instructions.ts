@@ -16,7 +16,7 @@ export function invlpg(ctx: SysopContext, insn: Insn): SysResult {
   const based = !state.code64 || segment === SEG.fs || segment === SEG.gs;
   const base = based ? state.segment(segment).base : 0n;
   const va = BigInt.asUintN(state.code64 ? 64 : 32, base + offset);
-  if (board.beforeInvlpg(va)) return { kind: "stop" };
+  if (ctx.ask.beforeInvlpg(va)) return { kind: "stop" };
   if (isCanonical(state, va)) ctx.flushTlbPage(va);
   board.invlpg(va);
   return undefined;

@@ -210,6 +210,9 @@ export class Bench implements SysopContext {
     this.state.rflags = (this.state.rflags & ~FLAG.IOPL) | (BigInt(level) << 12n);
   }
 
+  get ask(): Board {
+    return this.board;
+  }
   readonly board: Board = {
     refill: unexpected,
     pageFault: unexpected,
