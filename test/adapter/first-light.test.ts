@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import path from "node:path";
+import type { TreeResponse } from "../../src/adapter";
+import { Client } from "./client";
+
+const TOUR = path.resolve("media/guests/paging-tour");
+const program = path.join(TOUR, "paging-tour.elf");
+const source = (name: string) => ({ path: path.join(TOUR, name) });
+
+describe("a session with the paging tour", () => {
+  let client: Client;
+  beforeEach(() => {
+    client = new Client();
+  });
+  afterEach(() => client.dispose());
+
+  const filters = (...ids: string[]) => client.request("setExceptionBreakpoints", { filters: ids });
+
+  it("stops on entry, before the first instruction", async () => {
+    await client.launch({ program });
+    assert.equal((await client.stopped()).reason, "entry");
+    assert.equal(await client.where(), "boot.S:26 _start");
+  });
+
+  it("stops at a line breakpoint and steps over statements", async () => {
+    await client.launch({ program }, async () => {
+      const { breakpoints } = await client.request<{ breakpoints: { verified: boolean }[] }>(
+        "setBreakpoints",
+        { source: source("demand-paging.c"), breakpoints: [{ line: 30 }] },
+      );
+      assert.deepEqual(
+        breakpoints.map((b) => b.verified),
+        [true],
+      );
+    });
+    await client.stopped();
+    assert.equal((await client.go()).reason, "breakpoint");
+    assert.equal(await client.where(), "demand-paging.c:30 demand_paging");
+    await client.step("next");
+    assert.equal(await client.where(), "demand-paging.c:31 demand_paging");
+  });
+
+  it("stops on the guest's own page faults, before they are delivered", async () => {
+    await client.launch({ program }, async () => {
+      await filters("pf");
+    });
+    await client.stopped();
+    const stop = await client.go();
+    assert.equal(stop.reason, "exception");
+    assert.match(
+      stop.description ?? "",
+      /^Page fault: supervisor write to gva 0x40000000, .*\(error 0x2\)$/,
+    );
+    assert.equal(await client.where(), "demand-paging.c:30 demand_paging");
+    const seen = [await client.evaluate("$cr2")];
+    for (let n = 0; n < 5; n++) seen.push(String((await client.go()).description));
+    assert.deepEqual(
+      seen.slice(1).map((text) => /gva (0x\w+).*\(error (0x\w+)\)/.exec(text)?.slice(1).join(" ")),
+      ["0x40001000 0x0", "0x409ff000 0x3", "0x40a00000 0x3", "0x40a00000 0x3", "0x100000 0x5"],
+    );
+  });
+
+  it("shows the host address of a page change when the guest remaps it", async () => {
+    await client.launch({ program }, async () => {
+      await filters("invlpg");
+    });
+    await client.stopped();
+    const stop = await client.go();
+    assert.match(stop.description ?? "", /^INVLPG of gva 0x40277000/);
+    assert.equal(await client.where(), "stale-translation.c:31 stale_translation");
+    const tree = await client.request<TreeResponse>("penumbra/tree", { view: "unsync" });
+    assert.ok(tree.nodes.length > 0, "a page is unsync before the INVLPG");
+    const before = await client.evaluate("hpa(0x40277000)");
+    await client.step("next");
+    assert.equal(await client.where(), "stale-translation.c:32 stale_translation");
+    assert.match(before, /^hpa:0x1/);
+  });
+
+  it("a CR3 load syncs: after one step the unsync view is empty", async () => {
+    await client.launch({ program }, async () => {
+      await client.request("setBreakpoints", {
+        source: source("stale-translation.c"),
+        breakpoints: [{ line: 41 }],
+      });
+    });
+    await client.stopped();
+    await client.go();
+    const unsync = () => client.request<TreeResponse>("penumbra/tree", { view: "unsync" });
+    assert.equal((await unsync()).badge, 2);
+    await client.step("next");
+    assert.deepEqual((await unsync()).nodes, []);
+    assert.equal((await unsync()).badge, 0);
+  });
+
+  it("ends with the guest's status, and what it printed was shown", async () => {
+    await client.launch({ program, stopOnEntry: false });
+    const { body } = await client.event("exited");
+    assert.equal(body.exitCode, 0);
+    await client.event("terminated");
+    assert.match(client.output, /paging-tour: all chapters done/);
+  });
+});
