@@ -43,8 +43,8 @@ static void enter(int sig, siginfo_t *info, void *context) {
 }
 
 static void leave(int sig, siginfo_t *info, void *context) {
-  // The handler inherits NT and AC, which POPF may have set.
-  __asm__ volatile("pushfq; andl $~0x44000, (%%rsp); popfq" ::: "cc", "memory");
+  // The handler inherits AC, NT and ID, which POPF may have set; returning keeps the last two.
+  __asm__ volatile("pushfq; andl $~0x244000, (%%rsp); popfq" ::: "cc", "memory");
   greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
   for (int n = 0; n < 16; n++) out.gpr[n] = regs[slot[n]];
   out.rip = regs[REG_RIP];

@@ -30,6 +30,20 @@ const CODE_SEGMENT = {
 } as const;
 const DATA_SEGMENT = { selector: 0x2b, attr: 0xc0f3 };
 
+/** Bytes of `after` that differ, by whole words first: nearly all are equal. */
+function changedBytes(before: Uint8Array, after: Uint8Array): [number, number][] {
+  const words = before.length / 4;
+  const old = new Int32Array(before.buffer, before.byteOffset, words);
+  const now = new Int32Array(after.buffer, after.byteOffset, words);
+  const changes: [number, number][] = [];
+  for (let word = 0; word < words; word++) {
+    if (old[word] === now[word]) continue;
+    for (let at = 4 * word; at < 4 * word + 4; at++)
+      if (before[at] !== after[at]) changes.push([at, after[at]!]);
+  }
+  return changes;
+}
+
 /** Runs cases on the engine, alone on a board that has the case's pages and nothing else. */
 export class Replayer {
   private readonly bytes: Uint8Array;
@@ -91,9 +105,7 @@ export class Replayer {
     this.vcpu.stateChanged();
     const fault = this.execute(each);
     this.place(each.ip, new Uint8Array(each.code.length).fill(FILLER));
-    const changes: [number, number][] = [];
-    for (let at = 0; at < WRITABLE_BYTES; at++)
-      if (scratch[at] !== before[at]) changes.push([at, scratch[at]!]);
+    const changes = changedBytes(before, scratch);
     const outcome: Outcome = {
       trap: fault?.vector ?? TRAP.breakpoint,
       error: fault?.error ?? 0,

@@ -104,6 +104,8 @@ const shift: Shape = {
 };
 
 const branchTarget: Shape = {
+  // With rSP for a base, stack and target would both be bad at times; the order of those is not laid down.
+  claims: [RSP],
   before: stack.before!,
   after: (draft, linear, rm) => {
     if (draft.random.chance(8)) return;
