@@ -1,4 +1,5 @@
 import { ACC, pfn as asPfn, type Gfn, pagesPerLevel } from "../../../x86";
+import type { MemorySlot } from "../../memslots";
 import { gpteAccess } from "../guest-entry";
 import { leavesOf, slotOf } from "../rmap";
 import { ROLE, roleAccess } from "../role";
@@ -158,24 +159,28 @@ export const UNSYNC_INVARIANTS: readonly VmInvariant[] = [
     id: "INV-U-09",
     rule: "a track count counts the upper-level tables in the frame",
     vm(state) {
-      const wanted = new Map<string, number>();
+      const wanted = new Map<MemorySlot, Map<number, number>>();
       for (const page of allPages(state)) {
         const slot = counted(page) && page.level > 1 ? slotOf(state, page, page.gfn) : undefined;
-        const key = slot && `${slot.asId} ${page.gfn}`;
-        if (key) wanted.set(key, (wanted.get(key) ?? 0) + 1);
+        if (!slot) continue;
+        const tables = wanted.get(slot) ?? new Map<number, number>();
+        wanted.set(slot, tables);
+        tables.set(page.gfn, (tables.get(page.gfn) ?? 0) + 1);
       }
-      return state.slotSets.flatMap((set) =>
-        set.slots.flatMap((slot) => {
-          const bad: string[] = [];
-          slot.arch.writeTrack.forEach((count, i) => {
-            const frame = slot.baseGfn + i;
-            const right = wanted.get(`${set.asId} ${frame}`) ?? 0;
-            if (count !== right)
-              bad.push(`gfn ${hex(frame)} is tracked ${count} times, for ${right} tables`);
-          });
-          return bad;
-        }),
-      );
+      const bad: string[] = [];
+      for (const slot of state.slotSets.flatMap((set) => set.slots)) {
+        const tables = wanted.get(slot);
+        const { writeTrack } = slot.arch;
+        // Plain loop: one turn for each page of guest memory, at each check.
+        for (let i = 0; i < writeTrack.length; i++) {
+          const right = tables?.get(slot.baseGfn + i) ?? 0;
+          if (writeTrack[i] !== right)
+            bad.push(
+              `gfn ${hex(slot.baseGfn + i)} is tracked ${writeTrack[i]} times, for ${right} tables`,
+            );
+        }
+      }
+      return bad;
     },
   },
   {
