@@ -1,5 +1,5 @@
 import type { GuestCpu } from "../kvm";
-import { FLAG, S, type VcpuCore } from "../x86";
+import { ALLOW, FLAG, S, type VcpuCore } from "../x86";
 
 /** A core's registers as the hypervisor's MMU reads them, live. */
 export function guestCpuOf(core: VcpuCore): GuestCpu {
@@ -31,6 +31,12 @@ export function guestCpuOf(core: VcpuCore): GuestCpu {
     get delivering() {
       return core.state.u32(S.pending) >>> 31 === 1;
     },
+    tlbEntries: () =>
+      core.tlbEntries().map(({ va, offset, allow }) => ({
+        va,
+        offset,
+        writable: (allow & ALLOW.write) !== 0,
+      })),
     flushTlb: () => core.flushTlb(false),
     flushTlbPage: (va) => core.flushTlbPage(va),
   };
