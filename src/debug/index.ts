@@ -32,7 +32,6 @@ export {
   type Value,
 } from "./expression/value";
 export { globalNamed, localsOf, type Variable } from "./expression/variables";
-export * from "./inspect/gpte-bits";
 export * from "./inspect/guest-walk";
 export * from "./inspect/shadow-walk";
 export * from "./inspect/spaces";

@@ -11,7 +11,7 @@ import {
   spteValue,
   type Vm,
 } from "../../kvm";
-import { gpaOf, hpa, PAGE_SIZE } from "../../x86";
+import { gpaOf, hpa, longFormat, PAGE_SIZE } from "../../x86";
 import { addressIn, boolean, field, integer, listOf, text, type Value } from "./value";
 import { entryValue } from "./walk-value";
 
@@ -52,7 +52,7 @@ export function spteAt(vm: Vm, sptep: Sptep): Value {
   const index = sptep - page.base;
   const entry = spteValue(vm.words[2 * sptep] ?? 0, vm.words[2 * sptep + 1] ?? 0);
   const at = hpa(page.spt + 8 * index);
-  return entryValue("spte", { level: page.level, entry, at }, [
+  return entryValue("spte", longFormat(4), { level: page.level, entry, at }, [
     field("index", () => integer(index)),
     field("gfn", () => addressIn("gfn", page.gfnAt(index))),
     field("sp", () => shadowPageValue(vm, page)),

@@ -1,7 +1,7 @@
 import { SPTE_BITS, spteFlags } from "../../kvm";
-import { gpteBits } from "../inspect/gpte-bits";
+import { entryBits, entryFlags, entryFrame, entryRole, type Format } from "../../x86";
 import type { TableWalk, WalkStep } from "../inspect/table-walk";
-import { bitsValue, flagsText, type NamedBit } from "./bits";
+import { bitsValue, type NamedBit } from "./bits";
 import { PAGE_FAULT_BITS } from "./register-bits";
 import {
   addressIn,
@@ -15,12 +15,7 @@ import {
   type Value,
 } from "./value";
 
-const FRAME = 0xff_ffff_ffffn;
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
-
-/** An entry stands for a page, not for a table: at level 1 always, above it with PS. */
-export const isLarge = ({ level, entry }: WalkStep): boolean =>
-  level > 1 && (entry & 0x81n) === 0x81n;
 
 const WORDS = {
   gpte: { entries: "gpa", frames: "gfn" },
@@ -37,24 +32,28 @@ const spteBits: readonly NamedBit[] = SPTE_BITS.map(({ bit, id, name }) => ({
 /** A guest or shadow entry with its bits by name. */
 export function entryValue(
   of: TableWalk["of"],
+  format: Format,
   step: WalkStep,
   more: readonly Field[] = [],
 ): Value {
   const { level, entry, at } = step;
   const { entries, frames } = WORDS[of];
-  const bits = of === "gpte" ? gpteBits(level, isLarge(step)) : spteBits;
-  const frame = (entry >> 12n) & FRAME;
+  const bits = of === "gpte" ? entryBits(format, level, entry) : spteBits;
+  const frame = entryFrame(format, level, entry);
+  const large = entryRole(format, level, entry) === "large";
   const fields: Field[] = [
     field("addr", () => (at === undefined ? text("a PDPTE register") : addressIn(entries, at))),
     field("value", () => integer(entry, "x")),
     field("pfn", () => addressIn(frames, frame)),
     field("level", () => integer(level)),
-    field("large", () => boolean(isLarge(step))),
+    field("large", () => boolean(large)),
     ...more,
   ];
   const flags =
-    of === "gpte" ? flagsText(entry, bits) : spteFlags(entry, level).join(" ").toUpperCase();
-  const place = at === undefined ? {} : { place: addressIn(entries, at), size: 8 };
+    of === "gpte"
+      ? entryFlags(format, level, entry)
+      : spteFlags(entry, level).join(" ").toUpperCase();
+  const place = at === undefined ? {} : { place: addressIn(entries, at), size: format.entryBytes };
   return {
     ...bitsValue(entry, bits, fields),
     summary: entrySummary(of, entry, frame, flags),
@@ -63,7 +62,7 @@ export function entryValue(
   };
 }
 
-function entrySummary(of: TableWalk["of"], entry: bigint, frame: bigint, flags: string): string {
+function entrySummary(of: TableWalk["of"], entry: bigint, frame: number, flags: string): string {
   if (entry & 1n) return `${hex(entry)} → pfn ${hex(frame)}, ${flags}`;
   // The value of an empty spte has bit 63 set: it is not 0.
   const empty = entry === 0n || (of === "spte" && entry === 1n << 63n);
@@ -73,7 +72,7 @@ function entrySummary(of: TableWalk["of"], entry: bigint, frame: bigint, flags: 
 /** A whole walk: steps, outcome, and for a fault what failed. */
 export function walkValue(walk: TableWalk): Value {
   const { outcome, of } = walk;
-  const steps = field("steps", () => listOf(walk.steps.map((step) => stepValue(of, step))));
+  const steps = field("steps", () => listOf(walk.steps.map((step) => stepValue(walk, step))));
   const space = WORDS[of].entries;
   if (outcome.kind === "translation")
     return {
@@ -103,8 +102,8 @@ export function walkValue(walk: TableWalk): Value {
   ]);
 }
 
-function stepValue(of: TableWalk["of"], step: WalkStep): Value {
-  const entry = entryValue(of, step);
+function stepValue({ of, format }: TableWalk, step: WalkStep): Value {
+  const entry = entryValue(of, format, step);
   return {
     kind: "record",
     summary: `level ${step.level}: ${entry.kind === "record" ? entry.summary : ""}`,

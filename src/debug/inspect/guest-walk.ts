@@ -1,16 +1,13 @@
-import type { ByteSpace, Machine } from "../../machine";
+import { type ByteSpace, guestRoot, type Machine } from "../../machine";
 import {
   type CpuState,
   CR4,
   FLAG,
   type Gpa,
   type Gva,
-  gpa,
   type PassivePort,
   type Physical,
-  pagingMode,
   S,
-  type WalkRoot,
   walkAccess,
   walkRules,
 } from "../../x86";
@@ -30,9 +27,6 @@ export function passiveTables<A extends Physical>(space: ByteSpace<A>): PassiveP
   };
 }
 
-/** Address of the table that CR3 names. */
-export const rootOf = (state: CpuState): Gpa => gpa(Number(state.cr3 & 0x000f_ffff_ffff_f000n));
-
 /**
  * Walks the guest's tables for one access of a vCPU: `access` has the W, U and F bits of an error
  * code. `root` is another address space than the current one. Sets no A or D bit and fills no TLB.
@@ -49,7 +43,7 @@ export function walkGuest(
   return walkTables(
     "gpte",
     walkRules(state, machine.pagingFeatures, Number(state.u64(S.pkru))),
-    walkRoot(state, root),
+    root ?? guestRoot(state),
     address,
     walkAccess(access, ac),
     passiveTables(machine.gpa),
@@ -64,16 +58,11 @@ export function leafOf(machine: Machine, vcpu: number, address: Gva, root?: Gpa)
   return walkTables(
     "gpte",
     walkRules({ cr0, cr4, efer }, machine.pagingFeatures),
-    walkRoot(state, root),
+    root ?? guestRoot(state),
     address,
     0,
     passiveTables(machine.gpa),
   );
-}
-
-function walkRoot(state: CpuState, root: Gpa | undefined): WalkRoot<Gpa> {
-  if (pagingMode(state) !== "PAE") return root ?? rootOf(state);
-  return Uint32Array.from({ length: 8 }, (_, word) => state.u32(S.pdpte + 4 * word));
 }
 
 function stateOf(machine: Machine, vcpu: number): CpuState {

@@ -1,4 +1,5 @@
 import {
+  type Format,
   type Gva,
   IN_REGISTER,
   type PassivePort,
@@ -23,6 +24,8 @@ export interface TableWalk {
   /** `gpte`: the guest's own tables, at gpa. `spte`: the shadow of them, at hpa. */
   readonly of: "gpte" | "spte";
   readonly gva: Gva;
+  /** Gives the entries their meaning. */
+  readonly format: Format;
   /** From the root down; empty without paging. */
   readonly steps: readonly WalkStep[];
   readonly outcome:
@@ -62,13 +65,20 @@ export function walkTables<A extends Physical>(
     },
   });
   const { level, error } = result;
+  const { format } = rules;
   if (result.kind === "translation") {
     const to = result.frame * 4096 + pageOffsetOfGva(gva);
-    return { of, gva, steps, outcome: { kind: "translation", to, level, rights: result.access } };
+    return {
+      of,
+      gva,
+      format,
+      steps,
+      outcome: { kind: "translation", to, level, rights: result.access },
+    };
   }
   const why = `${reasonText(result.reason, error)} at level ${level}`;
   const text = `${why}: ${entryText(of, steps.at(-1), result)}`;
-  return { of, gva, steps, outcome: { kind: "fault", level, error, text } };
+  return { of, gva, format, steps, outcome: { kind: "fault", level, error, text } };
 }
 
 const REASONS = {
