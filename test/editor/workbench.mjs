@@ -30,9 +30,7 @@ export class Workbench {
 
   /** Runs a command by its title, for instance "Debug: Start Debugging". */
   async command(title) {
-    await this.page.keyboard.press("F1");
-    await this.quickInput.waitFor({ state: "visible" });
-    await this.quickInput.fill(`>${title}`);
+    await this.quickAccess("F1", `>${title}`);
     // The first row is the most recent or the best match, not always the one asked for.
     await this.pick((label) => label === title || label.split(", ").includes(title), title);
   }
@@ -50,19 +48,25 @@ export class Workbench {
     await rows.nth(at.index).click();
   }
 
-  /** Answers the open input box. */
-  async answer(text) {
-    await this.quickInput.waitFor({ state: "visible" });
+  /** Answers the input box with this title. */
+  async answer(title, text) {
+    await this.page.locator(".quick-input-widget").filter({ hasText: title }).waitFor();
     await this.quickInput.fill(text);
     await this.page.keyboard.press("Enter");
     await this.quickInput.waitFor({ state: "hidden" });
   }
 
+  /** Opens quick access by its key, once an earlier one has gone, and types into it. */
+  async quickAccess(key, text) {
+    await this.quickInput.waitFor({ state: "hidden" });
+    await this.page.keyboard.press(key);
+    await this.quickInput.waitFor({ state: "visible" });
+    await this.quickInput.fill(text);
+  }
+
   /** Quick open. */
   async openFile(name) {
-    await this.page.keyboard.press("Control+P");
-    await this.quickInput.waitFor({ state: "visible" });
-    await this.quickInput.fill(name);
+    await this.quickAccess("Control+P", name);
     await this.pick((label) => label.startsWith(name), name);
     await this.tab(name).waitFor();
   }
@@ -78,8 +82,9 @@ export class Workbench {
   }
 
   async goToLine(line) {
-    await this.page.keyboard.press("Control+G");
-    await this.answer(`:${line}`);
+    await this.quickAccess("Control+G", `:${line}`);
+    await this.page.keyboard.press("Enter");
+    await this.quickInput.waitFor({ state: "hidden" });
     await this.lineNumber(line).waitFor();
   }
 
@@ -94,6 +99,16 @@ export class Workbench {
 
   // Debugging
 
+  /** Opens Run and Debug, and waits until F5 would start this configuration. */
+  async openRunAndDebug(configuration) {
+    await this.page.keyboard.press("Control+Shift+D");
+    await this.page
+      .locator(".start-debug-action-item")
+      .filter({ hasText: configuration })
+      .waitFor({ timeout: 60_000 });
+  }
+
+  /** Starts, or continues. */
   async startDebugging() {
     await this.page.keyboard.press("F5");
   }

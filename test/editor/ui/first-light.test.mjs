@@ -52,6 +52,7 @@ describe("first light, from the installed package", () => {
   });
 
   it("stops on entry after F5, with all four trees in the side bar", async () => {
+    await workbench.openRunAndDebug("Paging tour");
     await workbench.startDebugging();
     await workbench.waitForStopped({ says: /entry/i });
     await workbench.widenSideBar(620);
@@ -124,7 +125,7 @@ describe("first light, from the installed package", () => {
 
   it("lists the sptes of an address, and shows them in Shadow Roots", async () => {
     await workbench.command("Penumbra: Go to Address…");
-    await workbench.answer("gva:0x40000000");
+    await workbench.answer("Go to Address", "gva:0x40000000");
     await expectSoon(
       async () => (await workbench.treeRows("Sptes")).some((row) => row.includes("0x40000000")),
       async () => `the spte of gva 0x40000000: ${await workbench.treeRows("Sptes")}`,
