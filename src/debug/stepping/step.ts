@@ -1,4 +1,5 @@
 import type { Machine, StopReason } from "../../machine";
+import { gva } from "../../x86";
 import { codeBits } from "../disassembly/code-bits";
 import { decodeOne } from "../disassembly/iced";
 import type { Symbols } from "../symbols/symbols";
@@ -15,6 +16,16 @@ export interface Execution {
   run(limit: number, until: bigint): StopReason;
 }
 
+/** What an exception or interrupt broke off. */
+interface Interrupted {
+  readonly rsp: bigint;
+  readonly cpl: number;
+}
+
+/** Bytes above the old stack pointer that are still taken for the same stack: a handler may pop for its caller. */
+const SAME_STACK = 0x1000n;
+const LONGEST = 15; // SDM 2A 2.3.11
+
 /** Instructions stepped one by one, or run, before the adapter looks at its messages. */
 const STEPS = 2_000;
 const RUN = 500_000;
@@ -24,8 +35,9 @@ const RUN = 500_000;
  * it win. A CR3 load in the middle changes nothing: lines go by linear address, depth by the stack.
  */
 export class Step {
-  /** Rest of a call or handler to be run: until `rip` with the stack back at `rsp` or above. */
-  private away: { readonly rip: bigint | undefined; readonly rsp: bigint } | undefined;
+  /** Rest of a call to be run: until `rip` with the stack back at `rsp` or above. */
+  private away: { readonly rip: bigint; readonly rsp: bigint } | undefined;
+  private handler: Interrupted | undefined;
   private readonly low: bigint;
   private readonly high: bigint;
 
@@ -44,13 +56,13 @@ export class Step {
   /** `undefined`: not there yet; kind "limit": the step is done; anything else came in between. */
   slice(): StopReason | undefined {
     for (let n = 0; n < STEPS; n++) {
-      if (this.away?.rip !== undefined) {
+      if (this.away) {
         const reason = this.runAway(this.away.rip, this.away.rsp);
         if (reason !== "back") return reason;
       } else {
         const reason = this.one();
         if (reason.kind !== "limit") return reason;
-        if (this.away) continue;
+        if (this.away || this.handler) continue;
       }
       if (this.finished()) return { kind: "limit" };
     }
@@ -91,25 +103,37 @@ export class Step {
   /** One instruction, or the start of a call or handler that is to be stepped over. */
   private one(): StopReason {
     const { machine } = this.execution;
-    const before = { rip: this.rip, rsp: this.rsp };
-    const code = machine.gva(this.vcpu).read(before.rip as never, 15); // a linear address by definition
-    const insn = code.length > 0 ? decodeOne(codeBits(this.state), code, before.rip) : undefined;
+    if (this.handler) return this.inHandler(this.handler);
+    const { rip, rsp } = this;
+    const { cpl } = this.state;
+    const code = machine.gva(this.vcpu).read(gva(rip), LONGEST);
+    const insn = code.length > 0 ? decodeOne(codeBits(this.state), code, rip) : undefined;
     let entered = false;
-    const off = machine.trace.on("exception", () => {
+    const enter = (): void => {
       entered = true;
-    });
+    };
+    // An interrupt is nobody's wish: it is stepped over even when a person asked to step in.
+    const silent = machine.trace.on("kvm_inj_virq", enter);
+    const wished = this.kind === "in" ? undefined : machine.trace.on("exception", enter);
     const reason = machine.step(this.vcpu);
-    off();
+    silent();
+    wished?.();
     if (reason.kind !== "limit") return reason;
-    if (this.away) {
-      // Inside a handler: IRET gives the stack pointer back exactly (SDM 3A 6.14.2).
-      if (this.rsp >= this.away.rsp) this.away = undefined;
-    } else if (entered && this.kind !== "in") {
-      this.away = { rip: undefined, rsp: before.rsp };
-    } else if (insn?.calls && this.stepsOver()) {
-      const next = before.rip + BigInt(insn.length);
-      if (this.rip !== next) this.away = { rip: next, rsp: before.rsp };
+    if (entered) this.handler = { rsp, cpl };
+    else if (insn?.calls && this.stepsOver()) {
+      const next = rip + BigInt(insn.length);
+      if (this.rip !== next) this.away = { rip: next, rsp };
     }
+    return reason;
+  }
+
+  /** One instruction of a handler. IRET gives privilege and stack pointer back exactly (SDM 3A 6.14.2). */
+  private inHandler({ rsp, cpl }: Interrupted): StopReason {
+    const reason = this.execution.machine.step(this.vcpu);
+    const { state } = this;
+    // A handler on another stack may be above or below: back is where the old stack is in use again.
+    const near = this.rsp >= rsp && this.rsp - rsp < SAME_STACK;
+    if (state.cpl === cpl && near) this.handler = undefined;
     return reason;
   }
 
