@@ -16,11 +16,18 @@ export interface Row {
 export type ReadCode = (address: bigint, length: number) => Uint8Array;
 
 const LONGEST = 15; // SDM 2A 2.3.11
-/** How far before a known start a backward listing may begin, per wanted instruction. */
-const AVERAGE = 8n;
+/** Bytes over which decoding from anywhere falls in step with the code (x86 resynchronises quickly). */
+const REACH = 128n;
+/** A known start further away than this is too much to decode for one row. */
+const KNOWN_REACH = 4096n;
 
-/** Listings of guest code around any address, forward and backward. */
+type Code = Decoded & { readonly bytes: Uint8Array };
+
+/** Listings of guest code around any address, forward and backward, as the code is when it is made. */
 export class Disassembler {
+  /** What has been decoded for this listing: places are tried again and again. */
+  private readonly decoded = new Map<bigint, Code>();
+
   constructor(
     private readonly symbols: Symbols,
     private readonly read: ReadCode,
@@ -49,17 +56,15 @@ export class Disassembler {
     return rows;
   }
 
-  /** The `count` rows before `address`, by decoding from a place where an instruction surely begins. */
+  /** The `count` rows before `address`, by decoding from places where an instruction surely begins. */
   private before(address: bigint, count: number): Row[] {
-    const reach = BigInt(count) * AVERAGE + BigInt(LONGEST);
-    const from = address > reach ? address - reach : 0n;
-    let found: Row[] = [];
-    for (const start of this.starts(from, address)) {
-      const rows = this.upTo(start, address);
-      if (rows && rows.length > found.length) found = rows;
-      if (found.length >= count) break;
+    let rows: Row[] = [];
+    while (rows.length < count) {
+      const part = this.endingAt(rows[0]?.address ?? address);
+      if (part.length === 0) break;
+      rows = [...part, ...rows];
     }
-    const rows = found.slice(-count);
+    rows = rows.slice(-count);
     for (let filler = rows[0]?.address ?? address; rows.length < count; ) {
       filler -= 1n;
       rows.unshift({ address: filler, bytes: new Uint8Array(), text: "(unknown)", valid: false });
@@ -67,27 +72,41 @@ export class Disassembler {
     return rows;
   }
 
-  /** Places to decode from: what the symbols know first, then each of the bytes before that. */
-  private *starts(from: bigint, address: bigint): Iterable<bigint> {
-    const known = this.symbols.knownStart(from);
-    if (known !== undefined && from - known < 4096n) yield known;
-    for (let start = from; start < address; start += 1n) yield start;
+  /**
+   * Rows that end exactly at `end`: from the nearest known start, else from the first of the bytes
+   * before it that leads here. The reach does not depend on what was asked, so listings agree.
+   */
+  private endingAt(end: bigint): readonly Row[] {
+    const known = this.symbols.knownStart(end - 1n);
+    const certain = known !== undefined && end - known <= KNOWN_REACH ? this.upTo(known, end) : [];
+    if (certain.length > 0) return certain;
+    for (let start = end > REACH ? end - REACH : 0n; start < end; start += 1n) {
+      const rows = this.upTo(start, end);
+      if (rows.length > 0) return rows;
+    }
+    return [];
   }
 
-  /** Rows from `start` if they end exactly at `end`; `undefined` when an instruction straddles it. */
-  private upTo(start: bigint, end: bigint): Row[] | undefined {
+  /** Rows from `start` if they end exactly at `end`; none when an instruction straddles it or is none. */
+  private upTo(start: bigint, end: bigint): readonly Row[] {
     const rows: Row[] = [];
     let at = start;
     while (at < end) {
       const decoded = this.decode(at);
-      if (!decoded.valid) return undefined;
+      if (!decoded.valid) return [];
       rows.push(this.row(at, decoded));
       at += BigInt(decoded.length);
     }
-    return at === end ? rows : undefined;
+    return at === end ? rows : [];
   }
 
-  private decode(address: bigint): Decoded & { readonly bytes: Uint8Array } {
+  private decode(address: bigint): Code {
+    const kept = this.decoded.get(address) ?? this.decodeAfresh(address);
+    this.decoded.set(address, kept);
+    return kept;
+  }
+
+  private decodeAfresh(address: bigint): Code {
     const bytes = address < 0n ? new Uint8Array() : this.read(address, LONGEST);
     if (bytes.length === 0) {
       const nothing = { length: 1, valid: false, target: undefined, calls: false, returns: false };
@@ -97,7 +116,7 @@ export class Disassembler {
     return { ...decoded, bytes: bytes.slice(0, decoded.length) };
   }
 
-  private row(address: bigint, decoded: Decoded & { readonly bytes: Uint8Array }): Row {
+  private row(address: bigint, decoded: Code): Row {
     const target = decoded.target === undefined ? undefined : this.symbols.describe(decoded.target);
     const here = this.symbols.symbolAt(address);
     return {
