@@ -39,6 +39,9 @@ const chipAfterReset = (): Chip => ({
   poll: false,
 });
 
+/** As a PC's firmware leaves the pair: initialized, vectors 08h and 70h, every input open. */
+const fromFirmware = (base: number): Chip => ({ ...chipAfterReset(), base, imr: 0 });
+
 /** Rank of the best input in `bits`: 0 is the highest priority, 8 means none. */
 function rank(chip: Chip, bits: number): number {
   for (let i = 0; i < 8; i++) if ((bits >> ((chip.top + i) & 7)) & 1) return i;
@@ -64,7 +67,7 @@ export class PicPair implements PortDevice {
     [0x4d0, 0x4d1],
   ] as const;
   readonly widest = 1;
-  private chips: [Chip, Chip] = [chipAfterReset(), chipAfterReset()];
+  private chips: [Chip, Chip] = [fromFirmware(0x08), fromFirmware(0x70)];
 
   /** `changed` is called when INTR may have. */
   constructor(private readonly changed: () => void) {}
@@ -80,8 +83,8 @@ export class PicPair implements PortDevice {
     const rising = level && !(chip.lines & bit);
     chip.lines = level ? chip.lines | bit : chip.lines & ~bit;
     if (chip.level & bit) chip.irr = level ? chip.irr | bit : chip.irr & ~bit;
+    // An edge stays latched when the line falls, as in every chipset's model of the chip.
     else if (rising) chip.irr |= bit;
-    else if (!level) chip.irr &= ~bit;
     this.update();
   }
 

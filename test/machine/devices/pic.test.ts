@@ -47,12 +47,26 @@ describe("interrupt controller pair", () => {
 
   it("answers a request that went away with the spurious vector and nothing in service", () => {
     const pair = pic();
+    pair.write(0x4d0, 1, 0x08);
     pair.setLine(3, true);
     pair.setLine(3, false);
     assert.equal(pair.requesting, false);
     assert.equal(pair.acknowledge(), 0x27);
     pair.write(0x20, 1, 0x0b);
     assert.equal(pair.read(0x20), 0);
+  });
+
+  it("keeps an edge although its line has fallen", () => {
+    const pair = pic();
+    pair.setLine(11, true);
+    pair.setLine(11, false);
+    assert.equal(pair.acknowledge(), 0x2b);
+  });
+
+  it("begins as firmware leaves it, with vectors 8 and 70h", () => {
+    const pair = new PicPair(() => {});
+    pair.setLine(11, true);
+    assert.equal(pair.acknowledge(), 0x73);
   });
 
   it("holds masked requests back", () => {
