@@ -5,9 +5,16 @@ import type { CpuState } from "../state";
 import type { SysResult, SystemContext } from "./context";
 import { VECTOR } from "./vectors";
 
-/** Is `va` canonical for `bits` implemented linear-address bits (SDM 1 3.3.7.1)? */
+/** First non-canonical address above the lower half, and first canonical one of the upper half. */
+const HALVES = {
+  48: [1n << 47n, (1n << 64n) - (1n << 47n)],
+  57: [1n << 56n, (1n << 64n) - (1n << 56n)],
+} as const;
+
+/** Is `va` (0…2^64-1) canonical for `bits` implemented linear-address bits (SDM 1 3.3.7.1)? */
 export function isCanonicalFor(va: bigint, bits: 48 | 57): boolean {
-  return BigInt.asUintN(64, BigInt.asIntN(bits, va)) === va;
+  const [low, high] = HALVES[bits];
+  return va < low || va >= high;
 }
 
 /** Canonical with the paging in force: 57 bits under CR4.LA57, else 48. */
@@ -76,10 +83,11 @@ export class Attempt {
   private reachable(va: bigint, size: number): boolean {
     const { state } = this;
     if (!state.longMode) return true;
-    return isCanonical(state, va) && isCanonical(state, BigInt.asUintN(64, va + BigInt(size - 1)));
+    return isCanonical(state, va) && isCanonical(state, va + BigInt(size - 1));
   }
 
+  /** In long mode an address was checked before it got here. */
   private wrap(va: bigint): bigint {
-    return BigInt.asUintN(this.state.longMode ? 64 : 32, va);
+    return this.state.longMode ? va : BigInt.asUintN(32, va);
   }
 }

@@ -43,7 +43,8 @@ export const isWritableData = (d: { attr: number }): boolean => (d.attr & 0x1a) 
 export const isReadable = (d: { attr: number }): boolean =>
   !isSystem(d) && (!isCode(d) || (d.attr & 2) !== 0);
 export const isLong = (d: { attr: number }): boolean => (d.attr & 0x2000) !== 0;
-export const isBig = (d: { attr: number }): boolean => (d.attr & 0x4000) !== 0;
+const BIG = 0x4000;
+export const isBig = (d: { attr: number }): boolean => (d.attr & BIG) !== 0;
 const isExpandDown = (attr: number): boolean => (attr & 0x1c) === 0x14;
 
 export function parseDescriptor(at: bigint, raw: bigint): Descriptor {
@@ -117,13 +118,15 @@ export function readUpperBase(attempt: Attempt, selector: number, ext = 0): bigi
 }
 
 /** The hidden register a descriptor gives; expand-down limits become a `lo` (SDM 3A 3.4.5.1). */
-export function toSegment(selector: number, d: Descriptor): Segment {
-  const attr = isSystem(d) ? d.attr : d.attr | 1;
-  const shape = { selector, base: d.base, attr, unusable: false };
-  if (isSystem(d) || !isExpandDown(attr)) return { ...shape, lo: 0, hi: d.limit };
+export function toSegment(selector: number, { base, limit, attr: raw }: Descriptor): Segment {
+  const isTable = (raw & 0x10) === 0;
+  const attr = isTable ? raw : raw | 1;
+  const unusable = false;
+  if (isTable || !isExpandDown(attr)) return { selector, base, lo: 0, hi: limit, attr, unusable };
   // Nothing is valid below a limit of 4 GiB - 1: lo > hi.
-  if (d.limit === 0xffffffff) return { ...shape, lo: 1, hi: 0 };
-  return { ...shape, lo: d.limit + 1, hi: isBig(d) ? 0xffffffff : 0xffff };
+  if (limit === 0xffffffff) return { selector, base, lo: 1, hi: 0, attr, unusable };
+  const hi = attr & BIG ? 0xffffffff : 0xffff;
+  return { selector, base, lo: limit + 1, hi, attr, unusable };
 }
 
 /** Sets the accessed bit in memory, when it is not set yet (SDM 3A 3.4.5.1). */

@@ -19,6 +19,8 @@ export function setStackPointer(state: CpuState, width: StackWidth, sp: bigint):
   state.setGpr(GPR.rsp, BigInt.asUintN(width === 4 ? 32 : 64, merged));
 }
 
+const MASKS = { 2: 0xffffn, 4: 0xffffffffn, 8: 0xffffffffffffffffn } as const;
+
 /**
  * A stack as an attempt sees it: pointer moved at once, memory read and written through the attempt,
  * the register itself changed by nobody but the committer. A push or pop outside the
@@ -36,7 +38,7 @@ export class Stack {
     cpl: number,
     private readonly error = 0,
   ) {
-    this.mask = (1n << BigInt(8 * width)) - 1n;
+    this.mask = MASKS[width];
     this.access = cpl === 3 ? ACCESS.user : 0;
     this.sp = sp & this.mask;
   }
@@ -83,7 +85,7 @@ export class Stack {
     const last = offset + BigInt(size - 1);
     if (this.width === 8) {
       const { state } = attempt;
-      const fits = isCanonical(state, offset) && isCanonical(state, BigInt.asUintN(64, last));
+      const fits = isCanonical(state, offset) && isCanonical(state, last & this.mask);
       attempt.require(fits, VECTOR.SS, this.error);
       return offset;
     }
