@@ -28,7 +28,7 @@ export function leafNode(id: string, entry: ShadowEntry, label = hex(entry.gva))
     value: hex(spteWord(entry)),
     watch: `spte(${hex(entry.gva)}, ${page.level})`,
     memoryReference: `hpa:${hex(address)}`,
-    breakpoint: `spte gpa:${hex(page.gfnAt(index) * 4096)} w`,
+    breakpoint: `spte hpa:${hex(address)} w`,
   };
 }
 
