@@ -37,7 +37,7 @@ export * from "./inspect/shadow-walk";
 export * from "./inspect/spaces";
 export * from "./inspect/table-walk";
 export { nearest } from "./nearest";
-export { type Execution, type Granularity, Step, type StepKind } from "./stepping/step";
+export { type Execution, type Granularity, Step, type StepKind, type Until } from "./stepping/step";
 export { type Image, loadImage } from "./symbols/image";
 export type { LineEntry, LineTable, SourceFile } from "./symbols/line-table";
 export { isAbsolute, joinSource, normal, type ResolveSource } from "./symbols/source-path";

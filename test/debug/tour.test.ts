@@ -28,6 +28,9 @@ describe("the sample guest under the debugger", () => {
     assert.match(tour.event(), /^Shadow page of gfn 0x[0-9a-f]+ is unsync/);
     const stack = tour.stack();
     assert.equal(stack[0], "map");
+    // Its parameters are in no register any more: the call that entered it still tells them.
+    assert.equal(tour.watch("address"), "0x40001000");
+    assert.equal(tour.watch("flags >> 63"), "0x1");
     assert.deepEqual(stack.slice(-4), ["save_and_handle", "demand_paging", "tour", "long_mode"]);
   });
 

@@ -55,9 +55,16 @@ export class BreakpointSet {
   private at: Attachment | undefined;
   private hits: number[] = [];
 
-  /** Listens to this machine from now on, and to no other. `log` takes what log messages say. */
+  /**
+   * Listens to this machine from now on, and to no other; hits are counted from the start. `log`
+   * takes what log messages say.
+   */
   attach(machine: Machine, symbols: Symbols, log: (text: string) => void): void {
     this.at = { machine, symbols, log };
+    for (const breakpoint of [...this.filters, ...this.functions]) {
+      breakpoint.gate.recount();
+      delete breakpoint.lastChange;
+    }
     this.listen();
   }
 

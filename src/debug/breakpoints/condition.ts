@@ -33,6 +33,11 @@ export class Gate {
     private readonly message: string | undefined,
   ) {}
 
+  /** The guest begins again: so does the count. */
+  recount(): void {
+    this.hits = 0;
+  }
+
   /** Evaluates the condition, counts the hit and asks the hit condition, in this order. */
   decide(scope: Scope): Decision {
     for (const { text, expression } of this.conditions) {

@@ -25,6 +25,10 @@ export const TAG = {
   restrictType: 0x37,
   partialUnit: 0x3c,
   atomicType: 0x47,
+  callSite: 0x48,
+  callSiteParameter: 0x49,
+  gnuCallSite: 0x4109,
+  gnuCallSiteParameter: 0x410a,
 } as const;
 
 /** Attributes (7.5.4). */
@@ -63,6 +67,10 @@ export const AT = {
   addressBase: 0x73,
   rangeListsBase: 0x74,
   locationListsBase: 0x8c,
+  callReturnPc: 0x7d,
+  callValue: 0x7e,
+  callOrigin: 0x7f,
+  gnuCallSiteValue: 0x2111,
 } as const;
 
 /** Forms (7.5.6). */

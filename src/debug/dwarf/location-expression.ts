@@ -13,6 +13,8 @@ export interface FrameContext {
   cfa(): bigint | undefined;
   /** DW_OP_fbreg's base; filled in by `locationOf`. */
   frameBase?(): bigint | undefined;
+  /** What a register held when the function was entered, if its caller can still tell. */
+  entryValue?(register: number): bigint | undefined;
 }
 
 /** Where the value of a variable is. */
@@ -104,7 +106,8 @@ export function evaluateLocation(
           return { kind: "value", value: pop() };
         case 0xa3:
         case 0xf3:
-          return OPTIMISED; // the value at the function's entry, which nobody kept
+          if (!push(entryValue(r.block(r.count()), frame))) return OPTIMISED;
+          break;
         case 0x93:
           return { kind: "gone", why: "split over several places" };
         default:
@@ -117,6 +120,13 @@ export function evaluateLocation(
   }
   if (r.failed || stack.length === 0) return OPTIMISED;
   return { kind: "memory", address: pop() };
+}
+
+/** DW_OP_entry_value of a register (DWARF 5, 2.5.1.7); of anything else it is not worked out. */
+function entryValue(expression: Uint8Array, frame: FrameContext): bigint | undefined {
+  const [op = 0] = expression;
+  const single = expression.length === 1 && op >= 0x50 && op <= 0x6f;
+  return single ? frame.entryValue?.(op - 0x50) : undefined;
 }
 
 /** A register alone is a location; with a piece behind it the rest is somewhere else. */

@@ -36,6 +36,7 @@ const wrapped = (frame: FrameContext): FrameContext => ({
   register: (n) => frame.register(n),
   read: (a, n) => frame.read(a, n),
   cfa: () => frame.cfa(),
+  entryValue: (n) => frame.entryValue?.(n),
 });
 
 function constantOf(entry: Entry): Location {

@@ -1,5 +1,6 @@
+import { valueAtEntry } from "../dwarf/call-site";
 import { AT, TAG } from "../dwarf/codes";
-import type { DebugInfo, FunctionEntry } from "../dwarf/debug-info";
+import type { FunctionEntry } from "../dwarf/debug-info";
 import type { Entry } from "../dwarf/entry";
 import { locationOf } from "../dwarf/location";
 import type { FrameContext, Location } from "../dwarf/location-expression";
@@ -7,6 +8,7 @@ import { covers, rangesOf } from "../dwarf/ranges";
 import type { CType } from "../dwarf/type";
 import { typeOf } from "../dwarf/type-reader";
 import type { Image } from "../symbols/image";
+import { stackTrace } from "../unwind/stack";
 import { stackMemory } from "../unwind/stack-memory";
 import { cValue } from "./c-value";
 import { type Scope, stateOf } from "./scope";
@@ -70,20 +72,19 @@ function variable(
     name,
     kind,
     type: type.name,
-    value: () => readVariable(scope, image.info, image.base, fn, entry, type),
+    value: () => readVariable(scope, image, fn, entry, type),
   };
 }
 
 function readVariable(
   scope: Scope,
-  info: DebugInfo,
-  base: bigint,
+  image: Image,
   fn: FunctionEntry | undefined,
   entry: Entry,
   type: CType,
 ): Value {
-  const frame = contextOf(scope, base);
-  return placed(scope, type, frame, locationOf(info, entry, fn, frame));
+  const frame = contextOf(scope, image);
+  return placed(scope, type, frame, locationOf(image.info, entry, fn, frame));
 }
 
 function placed(scope: Scope, type: CType, frame: FrameContext, location: Location): Value {
@@ -110,14 +111,31 @@ function littleEndian(value: bigint): Uint8Array {
   return bytes;
 }
 
-function contextOf(scope: Scope, base: bigint): FrameContext {
+function contextOf(scope: Scope, image: Image): FrameContext {
   const memory = stackMemory(scope.machine, scope.vcpu);
   const { frame } = scope;
+  const { base } = image;
   return {
     pc: (frame?.at ?? stateOf(scope).rip) - base,
     base,
     register: (number) => frame?.registers.get(number),
     read: (address, size) => memory.read(address, size),
     cfa: () => frame?.cfa,
+    entryValue: (register) => entryValueIn(scope, image, register),
   };
+}
+
+/** A register as it was when the selected frame's function was entered: its caller may still know. */
+function entryValueIn(scope: Scope, image: Image, register: number): bigint | undefined {
+  const { frame, symbols } = scope;
+  if (!frame) return undefined;
+  const { frames } = stackTrace(scope.machine, scope.vcpu, symbols);
+  const above = frames.findIndex((f) => f.pc === frame.pc && f.cfa === frame.cfa);
+  const caller = above < 0 ? undefined : frames[above + 1];
+  const callee = image.info.functionAt(frame.at - image.base);
+  const calling = caller && image.info.functionAt(caller.at - image.base);
+  if (!callee || !calling || frame.kind === "interrupt") return undefined;
+  const context = contextOf({ ...scope, frame: caller }, image);
+  const behindCall = { ...context, pc: caller.pc - image.base };
+  return valueAtEntry(image.info, calling, callee, behindCall, register);
 }

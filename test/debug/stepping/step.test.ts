@@ -12,12 +12,13 @@ function stepper(mmu: "none" | "shadow" = "none") {
   const execution: Execution = {
     machine,
     symbols,
-    run: (limit, until) => {
-      machine.setBreakpoints(new Set([until]));
+    run: (limit, { address, reached }) => {
+      machine.setBreakpoints(new Set([address]));
       const reason = machine.run(limit);
       machine.setBreakpoints(new Set());
-      return reason;
+      return reason.kind === "breakpoint" && reached(reason.vcpu) ? "arrived" : reason;
     },
+    step: (vcpu) => machine.step(vcpu),
   };
   const step = (kind: StepKind, granularity: Granularity = "statement"): StopReason => {
     const work = new Step(execution, 0, kind, granularity);
@@ -30,8 +31,7 @@ function stepper(mmu: "none" | "shadow" = "none") {
   const runTo = (name: string): void => {
     const address = symbols.breakAddress(name);
     assert.ok(address, name);
-    const reason = execution.run(10_000_000, address);
-    assert.equal(reason.kind, "breakpoint");
+    assert.equal(execution.run(10_000_000, { address, reached: () => true }), "arrived");
   };
   const place = (): string => {
     const { rip } = machine.vcpus[0]!.state;
