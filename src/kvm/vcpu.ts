@@ -1,4 +1,5 @@
 import {
+  ACC,
   ACCESS,
   type FaultOutcome,
   type GuestFault,
@@ -137,6 +138,8 @@ export class Vcpu {
     const { mmu, vm } = this;
     const cache = mmu.mmioCache;
     if (!cache || !cacheMatches(vm.state, mmu, va)) return undefined;
+    // Without W the gpte may have D clear, which only a walk can set.
+    if (access & ACCESS.write && !(cache.access & ACC.write)) return undefined;
     const { permissions } = mmu.mode.guestRules;
     const asked = walkAccess(access, this.cpu.ac);
     if (!mmu.direct && permissionFault(permissions, 0, 0, cache.access, 0, asked)) return undefined;

@@ -93,6 +93,12 @@ export function cacheMatches(state: MmuState, context: MmuContext, address: bigi
   return context.direct ? BigInt(cache.gfn) === address >> 12n : cache.gva === (address & ~0xfffn);
 }
 
+/** The mark was made under the present slots. */
+export function hasCurrentGeneration(state: MmuState, lo: number, hi: number): boolean {
+  const { updateInProgress, generation } = slotsOf(state);
+  return !updateInProgress && mmioGeneration(lo, hi) === storedGeneration(generation);
+}
+
 function isCurrentMmio(state: MmuState, lo: number, hi: number): boolean {
   const slots = slotsOf(state);
   if (slots.updateInProgress) return false;

@@ -2,7 +2,7 @@ import type { Entry } from "../../x86";
 import type { MmuContext } from "./context";
 import { gpteAccess, gpteAddress, gpteBytes, gpteGfn, isPrefetchable } from "./guest-entry";
 import { makeSpte, ON_SYNC } from "./make-spte";
-import { dropMmioCache, markMmioSpte } from "./mmio";
+import { dropMmioCache, hasCurrentGeneration, markMmioSpte } from "./mmio";
 import { dropSpte, slotOf, writeProtectGfn } from "./rmap";
 import { ROLE } from "./role";
 import { rootPages } from "./root";
@@ -43,8 +43,10 @@ export function syncSpte(
   const frame = gpteGfn(entry);
   const access = gpteAccess(page, entry);
   if (isMmio(oldLo, oldHi)) {
+    // A stale mark may be for a gfn that has memory by now: it must not get the new generation.
+    const keep = mmioGfn(oldLo, oldHi) === frame && hasCurrentGeneration(state, oldLo, oldHi);
     clearSpte(state, sptep);
-    if (mmioGfn(oldLo, oldHi) === frame) markMmioSpte(state, sptep, frame, access);
+    if (keep) markMmioSpte(state, sptep, frame, access);
     return "same";
   }
   if (frame !== page.gfnAt(index)) {

@@ -7,6 +7,7 @@ import {
   type PagingControls,
   type TablePort,
   WalkResult,
+  type WalkRules,
   walk,
   walkAccess,
   walkRules,
@@ -39,10 +40,20 @@ export class Model implements TablePort<Gpa> {
   readonly bytes: Uint8Array;
   private readonly view: DataView;
   private readonly result = new WalkResult<Gpa>();
+  private readonly rules = new Map<string, WalkRules>();
 
   constructor(pages: number) {
     this.bytes = new Uint8Array(pages * 4096);
     this.view = new DataView(this.bytes.buffer);
+  }
+
+  private rulesOf({ cr0, cr4, efer }: PagingControls): WalkRules {
+    const key = `${cr0} ${cr4} ${efer}`;
+    const known = this.rules.get(key);
+    if (known) return known;
+    const made = walkRules({ cr0, cr4, efer }, FEATURES);
+    this.rules.set(key, made);
+    return made;
   }
 
   /** Offset of a frame in the backing store; -1 when no slot has it. */
@@ -77,7 +88,7 @@ export class Model implements TablePort<Gpa> {
   access(registers: ModelRegisters, cpl: number, va: bigint, kind: number, value: bigint): Outcome {
     const access = kind | (cpl === 3 ? ACCESS.user : 0);
     const root = gpa(Number(registers.cr3 & 0xffffffffff000n));
-    const rules = walkRules(registers, FEATURES);
+    const rules = this.rulesOf(registers);
     const { result } = this;
     walk(rules, root, va, walkAccess(access, registers.ac), this, result);
     if (result.kind === "fault") return { kind: "fault", error: result.error, cr2: va };
@@ -99,19 +110,23 @@ export class Model implements TablePort<Gpa> {
 
   /** Addresses of the entries that translate `va` under these registers, whatever the rights; changes nothing. */
   path(registers: ModelRegisters, va: bigint): number[] {
-    const rules = walkRules(registers, FEATURES);
-    const { result } = this;
-    const looking: TablePort<Gpa> = { load: (at, bytes, entry) => this.load(at, bytes, entry) };
-    walk(rules, gpa(Number(registers.cr3 & 0xffffffffff000n)), va, 0, looking, result);
+    const result = this.look(registers, va);
     const entries: number[] = [];
     for (let level = result.top; level >= result.level && level > 0; level--)
       entries.push(result.entryAt(level));
     return entries;
   }
 
-  /** Frame that the last access went to. */
-  frameOfLast(): number {
-    return this.result.frame;
+  /** gpa of `va`, whatever the rights; -1 where nothing is mapped. Changes nothing. */
+  translate(registers: ModelRegisters, va: bigint): number {
+    const result = this.look(registers, va);
+    return result.kind === "fault" ? -1 : result.frame * 4096 + Number(va & 0xfffn);
+  }
+  private look(registers: ModelRegisters, va: bigint): WalkResult<Gpa> {
+    const rules = { ...this.rulesOf(registers), permissions: ALL_ALLOWED };
+    const looking: TablePort<Gpa> = { load: (at, bytes, entry) => this.load(at, bytes, entry) };
+    const root = gpa(Number(registers.cr3 & 0xffffffffff000n));
+    return walk(rules, root, va, 0, looking, this.result);
   }
 
   entry(at: number): bigint {
@@ -119,3 +134,6 @@ export class Model implements TablePort<Gpa> {
     return offset < 0 ? 0n : this.view.getBigUint64(offset + (at % 4096), true);
   }
 }
+
+/** No access is refused. */
+const ALL_ALLOWED = new Uint8Array(16);

@@ -154,7 +154,7 @@ const access: Operation = (world, dice) => {
     world.access(one, cpl, at, kind, 0n);
     return;
   }
-  const target = targetOf(world, one, cpl, at);
+  const target = world.model.translate(one.cpu, at);
   const value = dice.oneIn(2) ? randomEntry(dice) : dice.u64();
   const emulate = dice.oneIn(8);
   changing(world, dice, target, () => {
@@ -162,13 +162,6 @@ const access: Operation = (world, dice) => {
     else world.access(one, cpl, at, kind, value);
   });
 };
-
-/** gpa a write would go to; -1 when it would fault. Nothing is changed. */
-function targetOf(world: World, one: ScriptedVcpu, _cpl: number, va: bigint): number {
-  const looked = passiveRead(world, one, va);
-  if (looked.kind === "device") return looked.gpa;
-  return world.model.frameOfLast() * 4096 + Number(va & 0xfffn);
-}
 
 const kernelAccess: Operation = (world, dice) => {
   const one = vcpuOf(world, dice);
