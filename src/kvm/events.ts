@@ -4,6 +4,7 @@ import { type Fields, hex, KVM_FORMS, KVMMMU_FORMS } from "./event-forms";
 /** Events that kernels have no tracepoint for, in their style, with what each means. */
 export const PENUMBRA_EVENTS: Readonly<Record<string, string>> = {
   spte_drop: "an spte became empty, with the reason",
+  gpte_write: "the guest stored to a table that is shadowed and write-protected",
   spte_update: "a present spte changed and keeps its frame",
   rmap_add: "a leaf joined the reverse map of its gfn",
   rmap_remove: "a leaf left the reverse map of its gfn",

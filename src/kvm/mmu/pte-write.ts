@@ -21,6 +21,7 @@ export function trackWrite(state: MmuState, context: MmuContext, at: Gpa, bytes:
   const length = wide && bytes === 4 ? 8 : bytes;
   const written = entryIsNonZero(state, start, length);
   state.stats.mmu_pte_write++;
+  if (state.trace.wants("gpte_write")) announceWrite(state, at, bytes);
   const list: InvalidList = [];
   let flush = false;
   const frame = gfnOf(at);
@@ -38,6 +39,13 @@ export function trackWrite(state: MmuState, context: MmuContext, at: Gpa, bytes:
     }
   }
   flushOrZap(state, list, flush, "gpte written");
+}
+
+/** Announced once a store, and only where a guest table is shadowed. */
+function announceWrite(state: MmuState, at: Gpa, bytes: number): void {
+  const gfn = gfnOf(at);
+  const isTable = state.hash.bucket(gfn).some((page) => page.gfn === gfn && page.hasGptes);
+  if (isTable) state.trace.emit("gpte_write", { gpa: at, gfn, bytes });
 }
 
 function entryIsNonZero(state: MmuState, at: Gpa, bytes: number): boolean {
