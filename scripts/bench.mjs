@@ -1,7 +1,8 @@
 // `npm run bench`: the same guest kernels under Penumbra and under its peers, in one run, as ratios.
 //   npm run bench -- [--runs 5] [--kernels alu,mem] [--bits 64] [--no-peers]
 // Laps of two lengths give a slope, which leaves starting and announcing out; the runs of all machines
-// alternate, and medians are compared. Peers that are not installed are named and left out.
+// alternate, and medians are compared. Times are processor time where the system tells it. Peers that are
+// not installed are named and left out.
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { build } from "esbuild";
