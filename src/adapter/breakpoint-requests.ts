@@ -3,7 +3,8 @@ import { type Conditions, gateOf, normal, underline } from "../debug";
 import type { CodeBreakpoint } from "./breakpoints";
 import type { Debuggee } from "./debuggee";
 import { placeLine } from "./line-placement";
-import { moved, parsePlace } from "./memory-reference";
+import { hex, moved, parsePlace } from "./memory-reference";
+import { sourceOf } from "./source-reference";
 
 type Answer = DebugProtocol.Breakpoint;
 interface Answers {
@@ -22,9 +23,16 @@ export function setBreakpoints(
 ): Answers {
   const path = normal(args.source.path ?? "");
   const made = (args.breakpoints ?? []).map((request): Made => {
-    const placed = placeLine(debuggee.symbols, path, request.line);
-    const source = debuggee.source(path);
-    return make(debuggee, request, placed.addresses, { ...placed.answer, source });
+    const { addresses, line, message } = placeLine(
+      debuggee.symbols,
+      path,
+      debuggee.client.ownLine(request.line),
+    );
+    return make(debuggee, request, addresses, {
+      line: debuggee.client.line(line),
+      source: sourceOf(path),
+      ...(message ? { message } : {}),
+    });
   });
   return replace(debuggee, `lines of ${path}`, made);
 }
@@ -40,7 +48,7 @@ export function setInstructionBreakpoints(
       const message = `${request.instructionReference} is no address of guest code; use 0x….`;
       return make(debuggee, request, [], { message });
     }
-    const instructionReference = `0x${at.address.toString(16)}`;
+    const instructionReference = hex(at.address);
     return make(debuggee, request, [at.address], { instructionReference });
   });
   return replace(debuggee, "instructions", made);
@@ -55,7 +63,7 @@ export function setFunctionBreakpoints(
   const verdicts = debuggee.breakpoints.events.setFunctions(requests);
   const made = requests.map((request, i): Made => {
     const { verified = false, message, addresses = [] } = verdicts[i] ?? {};
-    const said = { id: request.id, verified, ...(message ? { message } : {}) };
+    const said = answerOf(request.id, verified, message);
     if (addresses.length === 0) return { breakpoint: undefined, answer: said };
     const { breakpoint, answer } = make(debuggee, request, addresses, {});
     return { breakpoint, answer: { ...answer, ...(breakpoint ? { id: breakpoint.id } : {}) } };
@@ -80,7 +88,7 @@ export function setExceptionBreakpoints(
   const verdicts = debuggee.breakpoints.events.setFilters(requests);
   const answers = requests.map(({ id }, i): Answer => {
     const { verified = false, message } = verdicts[i] ?? {};
-    return { id, verified, ...(message ? { message } : {}) };
+    return answerOf(id, verified, message);
   });
   return { breakpoints: answers };
 }
@@ -90,8 +98,11 @@ export function breakpointLocations(
   args: DebugProtocol.BreakpointLocationsArguments,
 ): DebugProtocol.BreakpointLocationsResponse["body"] {
   const path = normal(args.source.path ?? "");
-  const lines = debuggee.symbols.linesWithCode(path, args.line, args.endLine ?? args.line);
-  return { breakpoints: lines.map((line) => ({ line })) };
+  const { client, symbols } = debuggee;
+  const first = client.ownLine(args.line);
+  const last = args.endLine === undefined ? first : client.ownLine(args.endLine);
+  const lines = symbols.linesWithCode(path, first, last);
+  return { breakpoints: lines.map((line) => ({ line: client.line(line) })) };
 }
 
 function make(
@@ -104,11 +115,19 @@ function make(
   const gate = gateOf(conditions);
   if ("problem" in gate) {
     const message = underline(gate.text, gate.problem);
-    return { breakpoint: undefined, answer: { ...told, id, verified: false, message } };
+    return { breakpoint: undefined, answer: { ...told, ...answerOf(id, false, message) } };
   }
-  const answer = { ...told, id, verified: addresses.length > 0 };
+  const answer = { ...told, ...answerOf(id, addresses.length > 0, told.message) };
   return { breakpoint: { id, addresses, gate }, answer };
 }
+
+/** "failed": nothing that may still be loaded will make it good. */
+const answerOf = (id: number, verified: boolean, message: string | undefined): Answer => ({
+  id,
+  verified,
+  ...(verified ? {} : { reason: "failed" }),
+  ...(message ? { message } : {}),
+});
 
 function replace(debuggee: Debuggee, group: string, made: readonly Made[]): Answers {
   const breakpoints = made.flatMap(({ breakpoint }) => (breakpoint ? [breakpoint] : []));

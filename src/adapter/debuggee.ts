@@ -6,98 +6,82 @@ import {
   TerminatedEvent,
 } from "@vscode/debugadapter";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import {
-  type Annotate,
-  type Evaluation,
-  evaluate,
-  type Frame,
-  type Scope,
-  type StackTrace,
-  type Symbols,
-  stackTrace,
-  Views,
-} from "../debug";
+import { type Scope, type StackTrace, type Symbols, stackTrace, Views } from "../debug";
 import { createMachine, type Machine, type MachineOptions } from "../machine";
 import { Breakpoints } from "./breakpoints";
-import { Handles } from "./handles";
+import type { Client } from "./client";
+import { type FrameHandle, Handles, type VariablesHandle } from "./handles";
 import type { LaunchArguments } from "./launch";
 import type { StoppedBody } from "./protocol";
+import { ReadReferences } from "./read-references";
 import { type Refusal, refusals } from "./refusal";
 import { type Halt, Runner, type Work } from "./runner";
 import { describeHalt } from "./stop-text";
 import type { Surroundings } from "./surroundings";
 
-/** A frame a client holds a number for. */
-export interface FrameHandle {
-  readonly vcpu: number;
-  readonly frame: Frame;
+/** Instructions between two looks at the messages: some milliseconds. */
+const CHUNK = 500_000;
+
+/** What a debuggee is made with. */
+export interface DebuggeeParts {
+  readonly args: LaunchArguments;
+  readonly options: MachineOptions;
+  readonly symbols: Symbols;
+  readonly client: Client;
+  readonly surroundings: Surroundings;
+  send(event: DebugProtocol.Event): void;
 }
-/** The parts of something, a range at a time. */
-export type VariablesHandle = (start?: number, count?: number) => DebugProtocol.Variable[];
 
 /** The machine under the debugger, with what is known of it at the present stop. */
 export class Debuggee {
+  readonly args: LaunchArguments;
+  readonly symbols: Symbols;
+  readonly client: Client;
   readonly runner: Runner;
   readonly frames = new Handles<FrameHandle>();
   readonly variables = new Handles<VariablesHandle>();
+  readonly read = new ReadReferences();
   readonly breakpoints: Breakpoints;
   readonly views = new Views();
-  machine: Machine;
   /** The vCPU that caused the last stop: what an expression without a frame is about. */
   focus = 0;
+  /** Why the guest last stopped; `undefined` before it first ran. */
   lastHalt: Halt | undefined;
   private stacks = new Map<number, StackTrace>();
 
   private constructor(
-    readonly args: LaunchArguments,
-    private readonly options: MachineOptions,
-    readonly symbols: Symbols,
-    machine: Machine,
-    surroundings: Surroundings,
-    private readonly send: (event: DebugProtocol.Event) => void,
+    private readonly parts: DebuggeeParts,
+    public machine: Machine,
   ) {
-    this.machine = machine;
+    this.args = parts.args;
+    this.symbols = parts.symbols;
+    this.client = parts.client;
     this.breakpoints = new Breakpoints(this); // it asks for the machine when it needs it: a restart makes another
     this.runner = new Runner(
-      surroundings.defer,
+      parts.surroundings.defer,
       (halt) => this.halted(halt),
       (problem) => this.bug(problem),
     );
     this.attach();
   }
 
-  static create(
-    args: LaunchArguments,
-    options: MachineOptions,
-    symbols: Symbols,
-    surroundings: Surroundings,
-    send: (event: DebugProtocol.Event) => void,
-  ): Debuggee | Refusal {
-    const made = createMachine(options);
+  static create(parts: DebuggeeParts): Debuggee | Refusal {
+    const made = createMachine(parts.options);
     if (made.kind === "refused") return refusals.launch(made.text);
-    return new Debuggee(args, options, symbols, made.machine, surroundings, send);
+    return new Debuggee(parts, made.machine);
   }
 
-  /** The client has said what it had to say: stop at the first instruction, or run. */
-  begin(): void {
-    for (const image of this.symbols.images) {
-      for (const problem of image.problems) this.say(`${problem}\n`, "console");
-    }
-    for (const command of this.args.init) this.say(`${this.print(command)}\n`, "console");
-    if (this.args.stopOnEntry) this.announceStop("entry", "Stopped before the first instruction");
-    else this.start(this.continuing());
-  }
-
-  /** The same guest from its first instruction; breakpoints stay. */
-  restart(): Refusal | Record<string, never> {
-    const made = createMachine(this.options);
+  /** Another machine of the same make, at its first instruction. */
+  replaceMachine(): Refusal | undefined {
+    const made = createMachine(this.parts.options);
     if (made.kind === "refused") return refusals.launch(made.text);
     this.runner.dispose();
     this.machine = made.machine;
+    this.focus = 0;
+    this.lastHalt = undefined;
     this.attach();
     this.moved();
-    this.begin();
-    return {};
+    return undefined;
   }
 
   dispose(): void {
@@ -111,47 +95,23 @@ export class Debuggee {
   }
 
   /** The work of `continue`. */
-  continuing(): Work {
-    return { endsAs: "pause", slice: () => this.notLimit(this.breakpoints.run(CHUNK)) };
-  }
-
-  private notLimit(reason: ReturnType<Machine["run"]>) {
-    return reason.kind === "limit" ? undefined : reason;
+  run(): void {
+    this.start(() => {
+      const reason = this.breakpoints.run(CHUNK);
+      return reason === "arrived" || reason.kind === "limit" ? undefined : reason;
+    });
   }
 
   /** What an expression is about: a frame the client named, or the vCPU in focus. */
-  scope(frameId?: number): Scope {
-    const handle = frameId === undefined ? undefined : this.frames.get(frameId);
-    const base = { machine: this.machine, symbols: this.symbols, vcpu: handle?.vcpu ?? this.focus };
-    return handle ? { ...base, frame: handle.frame } : base;
-  }
-
-  evaluate(expression: string, frameId?: number): Evaluation {
-    return evaluate(expression, this.scope(frameId));
+  scope(frame?: FrameHandle): Scope {
+    const base = { machine: this.machine, symbols: this.symbols, vcpu: frame?.vcpu ?? this.focus };
+    return frame ? { ...base, frame: frame.frame } : base;
   }
 
   stack(vcpu: number): StackTrace {
     const known = this.stacks.get(vcpu) ?? stackTrace(this.machine, vcpu, this.symbols);
     this.stacks.set(vcpu, known);
     return known;
-  }
-
-  /** How addresses are annotated wherever they are printed. */
-  readonly annotate: Annotate = {
-    address: (space, value) => {
-      if (space === "gva") return this.symbols.describe(value);
-      if (space !== "gpa") return undefined;
-      const at = Number(value);
-      const slot = this.machine.vm?.slots.find((s) => {
-        const first = s.baseGfn * 4096;
-        return at >= first && at < first + s.npages * 4096;
-      });
-      return slot && `slot ${slot.id} +0x${(at - slot.baseGfn * 4096).toString(16)}`;
-    },
-  };
-
-  source(path: string): DebugProtocol.Source {
-    return { name: path.split("/").at(-1) ?? path, path };
   }
 
   say(output: string, category: "console" | "stdout" | "important"): void {
@@ -162,8 +122,8 @@ export class Debuggee {
     this.say(`${text}\n`, "console");
   }
 
-  sendEvent(event: DebugProtocol.Event): void {
-    this.send(event);
+  send(event: DebugProtocol.Event): void {
+    this.parts.send(event);
   }
 
   /** A person wrote to registers or memory: what clients show may be stale. */
@@ -173,8 +133,25 @@ export class Debuggee {
     this.send(new Event("penumbra/stopped", this.stoppedBody()));
   }
 
+  announceStop(reason: string, description: string): void {
+    this.views.nextStop();
+    const { ids, text = description } = this.breakpoints.takeHits();
+    const body: DebugProtocol.StoppedEvent["body"] = {
+      reason,
+      threadId: this.focus + 1,
+      description: text,
+      text,
+      allThreadsStopped: true,
+      ...(ids.length > 0 ? { hitBreakpointIds: [...ids] } : {}),
+    };
+    this.send(new Event("stopped", body));
+    this.send(new Event("penumbra/stopped", this.stoppedBody()));
+    for (const event of this.read.all()) this.send(event);
+  }
+
   private attach(): void {
-    this.machine.onOutput((bytes) => this.say(new TextDecoder().decode(bytes), "stdout"));
+    const decoder = new TextDecoder(); // a character may come in two pieces
+    this.machine.onOutput((bytes) => this.say(decoder.decode(bytes, { stream: true }), "stdout"));
     this.breakpoints.attach();
   }
 
@@ -189,35 +166,18 @@ export class Debuggee {
     if ("vcpu" in halt) this.focus = halt.vcpu;
     else if (halt.kind !== "step") this.focus = this.machine.current;
     this.moved();
-    if (this.machine.ended && (halt.kind === "exit" || halt.kind === "poweroff")) {
-      this.finished(halt.kind === "exit" ? (halt.value << 1) | 1 : 0);
-      return;
+    if (halt.kind === "exit") this.finished((halt.value << 1) | 1);
+    else if (halt.kind === "poweroff") this.finished(0);
+    else {
+      const { reason, description } = describeHalt(halt, this.symbols);
+      this.announceStop(reason, description);
     }
-    const { reason, description } = describeHalt(halt, this.machine);
-    this.announceStop(reason, description);
   }
 
   private finished(status: number): void {
-    this.say(`The guest ended with status ${status}.\n`, "console");
+    this.log(`The guest ended with status ${status}.`);
     this.send(new ExitedEvent(status));
     this.send(new TerminatedEvent());
-  }
-
-  private announceStop(reason: string, description: string): void {
-    this.views.nextStop();
-    const hitBreakpointIds = [...this.breakpoints.takeHits()];
-    const event: DebugProtocol.StoppedEvent = Object.assign(new Event("stopped"), {
-      body: {
-        reason,
-        threadId: this.focus + 1,
-        description,
-        text: description,
-        allThreadsStopped: true,
-        ...(hitBreakpointIds.length > 0 ? { hitBreakpointIds } : {}),
-      },
-    });
-    this.send(event);
-    this.send(new Event("penumbra/stopped", this.stoppedBody()));
   }
 
   private stoppedBody(): StoppedBody {
@@ -230,19 +190,9 @@ export class Debuggee {
     };
   }
 
-  private print(command: string): string {
-    const result = this.evaluate(command);
-    return result.ok
-      ? `${command} = ${result.value.kind}`
-      : `${command}: ${result.problem.message}`;
-  }
-
   private bug(problem: unknown): void {
     const text = problem instanceof Error ? problem.message : String(problem);
     this.say(`${refusals.internal("run", text).text}\n`, "important");
     this.announceStop("exception", "Stopped by a bug in Penumbra");
   }
 }
-
-/** Instructions between two looks at the messages: some milliseconds. */
-const CHUNK = 1_000_000;

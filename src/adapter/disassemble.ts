@@ -4,6 +4,10 @@ import { gva } from "../x86";
 import type { Debuggee } from "./debuggee";
 import { hex, moved, parsePlace } from "./memory-reference";
 import { type Refusal, refusals } from "./refusal";
+import { sourceOf } from "./source-reference";
+
+/** Instructions listed, or passed over, in one answer. */
+const MOST = 50_000;
 
 /** A listing of exactly the rows asked for; the byte offset is applied first, then the instructions'. */
 export function disassemble(
@@ -12,7 +16,11 @@ export function disassemble(
 ): DebugProtocol.DisassembleResponse["body"] | Refusal {
   const base = parsePlace(args.memoryReference);
   const place = base && moved(base, args.offset ?? 0);
-  if (!place) return refusals.badReference(args.memoryReference);
+  if (!base) return refusals.badReference(args.memoryReference);
+  if (!place) return refusals.beyondSpace(args.memoryReference, args.offset ?? 0);
+  const { instructionOffset: skipped = 0, instructionCount: count } = args;
+  if (Math.abs(skipped) > MOST || count > MOST)
+    return refusals.tooMuch("That many instructions", MOST);
   // VS Code's view knows one table by number: guest virtual code only.
   if (place.space !== "gva") {
     return refusals.badReference(
@@ -27,7 +35,7 @@ export function disassemble(
     (address, length) => space.read(gva(address), length),
     codeBits(vcpu.state),
   );
-  const rows = listing.window(place.address, args.instructionOffset ?? 0, args.instructionCount);
+  const rows = listing.window(place.address, skipped, count);
   return { instructions: rows.map((row) => instruction(debuggee, row)) };
 }
 
@@ -39,7 +47,7 @@ function instruction(debuggee: Debuggee, row: Row): DebugProtocol.DisassembledIn
     instruction: row.text,
     instructionBytes: [...row.bytes].map((b) => b.toString(16).padStart(2, "0")).join(" "),
     ...(row.symbol ? { symbol: row.symbol } : {}),
-    ...(line ? { location: debuggee.source(line.path), line: line.line } : {}),
+    ...(line ? { location: sourceOf(line.path), line: debuggee.client.line(line.line) } : {}),
     ...(row.valid ? {} : { presentationHint: "invalid" }),
   };
 }

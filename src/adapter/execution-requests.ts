@@ -1,5 +1,5 @@
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { type Granularity, Step, type StepKind } from "../debug";
+import { Step, type StepKind } from "../debug";
 import type { Debuggee } from "./debuggee";
 import { type Refusal, refusals } from "./refusal";
 
@@ -10,7 +10,7 @@ type Empty = Record<string, never>;
 
 export function continueRun(debuggee: Debuggee): DebugProtocol.ContinueResponse["body"] | Refusal {
   if (debuggee.machine.ended) return refusals.ended();
-  debuggee.start(debuggee.continuing());
+  debuggee.run();
   return { allThreadsContinued: true };
 }
 
@@ -30,10 +30,13 @@ const step =
     if (debuggee.machine.ended) return refusals.ended();
     const vcpu = vcpuOf(args.threadId);
     if (!debuggee.machine.vcpus[vcpu]) return refusals.noThread(args.threadId);
-    const granularity: Granularity = args.granularity ?? "statement";
+    if (kind === "out" && debuggee.stack(vcpu).frames.length < 2) return refusals.noCaller();
     debuggee.focus = vcpu;
-    const work = new Step(debuggee.breakpoints, vcpu, kind, granularity);
-    debuggee.start({ endsAs: "step", slice: () => work.slice() });
+    const work = new Step(debuggee.breakpoints, vcpu, kind, args.granularity ?? "statement");
+    debuggee.start(() => {
+      const reason = work.slice();
+      return reason?.kind === "limit" ? { kind: "step" } : reason;
+    });
     return {};
   };
 

@@ -2,42 +2,54 @@ import type { DebugProtocol } from "@vscode/debugprotocol";
 import {
   type Completion,
   completions as complete,
-  numberOf,
+  evaluate as evaluateIn,
   oneLine,
-  registerNamed,
   underline,
 } from "../debug";
 import type { Debuggee } from "./debuggee";
-import { type Refusal, refusals } from "./refusal";
-import { show } from "./variables";
+import type { FrameHandle } from "./handles";
+import { Refusal, refusals } from "./refusal";
+import { formatOf, show } from "./variables";
 
 type Evaluated = DebugProtocol.EvaluateResponse["body"];
 
 export function evaluate(
   debuggee: Debuggee,
-  args: DebugProtocol.EvaluateArguments,
+  { expression, frameId, context, format }: DebugProtocol.EvaluateArguments,
 ): Evaluated | Refusal {
-  const result = debuggee.evaluate(args.expression, args.frameId);
+  const frame = frameOf(debuggee, frameId);
+  if (frame instanceof Refusal) return frame;
+  const result = evaluateIn(expression, debuggee.scope(frame));
   if (!result.ok) {
     // A hover over any word of the source asks: what is no expression has no answer, not an error.
-    if (args.context === "hover") return { result: "", variablesReference: 0 };
-    const text =
-      args.context === "repl"
-        ? underline(args.expression, result.problem)
-        : oneLine(result.problem);
-    return refusals.expression(text);
+    if (context === "hover") return { result: "", variablesReference: 0 };
+    const { problem } = result;
+    return refusals.expression(
+      context === "repl" ? underline(expression, problem) : oneLine(problem),
+    );
   }
-  const path = args.expression.replace(/\s*,\s*[a-z]+\s*$/, "");
-  const format = result.format ?? (args.format?.hex ? "x" : undefined);
-  const { value, ...rest } = show(debuggee, result.value, path, format);
+  const path = expression.replace(FORMAT, "");
+  const wish = result.format ?? formatOf(format);
+  const { value, ...rest } = show(debuggee, result.value, path, wish);
   return { result: value, ...rest };
+}
+
+/** The format at the end of an expression, which its parts do not take over. */
+const FORMAT = /\s*,\s*[a-z]+\s*$/;
+
+/** What the console says to an expression, with the expression. */
+export function consoleText(debuggee: Debuggee, expression: string): string {
+  const answer = evaluate(debuggee, { expression, context: "repl" });
+  return answer instanceof Refusal ? answer.text : `${expression}\n${answer.result}`;
 }
 
 export function completions(
   debuggee: Debuggee,
-  args: DebugProtocol.CompletionsArguments,
-): DebugProtocol.CompletionsResponse["body"] {
-  const found = complete(args.text, args.column - 1, debuggee.scope(args.frameId));
+  { text, column, frameId }: DebugProtocol.CompletionsArguments,
+): DebugProtocol.CompletionsResponse["body"] | Refusal {
+  const frame = frameOf(debuggee, frameId);
+  if (frame instanceof Refusal) return frame;
+  const found = complete(text, debuggee.client.ownColumn(column) - 1, debuggee.scope(frame));
   return {
     targets: found.map(({ kind, detail, ...item }) => ({
       ...item,
@@ -45,6 +57,11 @@ export function completions(
       ...(detail === undefined ? {} : { detail }),
     })),
   };
+}
+
+/** Frame 0 is the label at the end of a stack, which stands for no frame. */
+function frameOf(debuggee: Debuggee, id: number | undefined): FrameHandle | undefined | Refusal {
+  return id ? (debuggee.frames.get(id) ?? refusals.staleReference()) : undefined;
 }
 
 /** DAP's words for what a completion is. */
@@ -57,43 +74,3 @@ const COMPLETION_TYPES: Readonly<Record<Completion["kind"], DebugProtocol.Comple
   symbol: "reference",
   slot: "value",
 };
-
-/** Registers by name; everything else is written as memory. */
-export function setVariable(
-  debuggee: Debuggee,
-  args: DebugProtocol.SetVariableArguments,
-): DebugProtocol.SetVariableResponse["body"] | Refusal {
-  const register = registerNamed(args.name);
-  if (!register) {
-    return refusals.setVariable(`"${args.name}" cannot be set here; write its bytes as memory.`);
-  }
-  if (!register.write) {
-    return refusals.setVariable(
-      `${args.name} cannot be set: a change of it has effects only the guest's own instruction gives.`,
-    );
-  }
-  const result = debuggee.evaluate(args.value);
-  if (!result.ok) return refusals.setVariable(oneLine(result.problem));
-  const number = numberOf(result.value);
-  if (number === undefined) {
-    return refusals.setVariable(
-      `"${args.value}" is not a number, so ${args.name} stays as it was.`,
-    );
-  }
-  const vcpu = debuggee.machine.vcpus[debuggee.focus];
-  if (!vcpu) throw new Error(`there is no vCPU ${debuggee.focus}`);
-  const bits = 8 * register.size;
-  if (
-    BigInt.asUintN(bits, number) !== number &&
-    BigInt.asIntN(bits, number) !== BigInt.asIntN(64, number)
-  ) {
-    return refusals.setVariable(
-      `${args.value} does not fit into the ${bits} bits of ${args.name}.`,
-    );
-  }
-  register.write(vcpu.state, BigInt.asUintN(bits, number));
-  debuggee.edited();
-  const after = debuggee.evaluate(`$${args.name}`);
-  if (!after.ok) return refusals.setVariable(oneLine(after.problem));
-  return show(debuggee, after.value, `$${args.name}`);
-}

@@ -1,10 +1,12 @@
 import * as breakpoint from "./breakpoint-requests";
 import type { Debuggee } from "./debuggee";
 import { disassemble } from "./disassemble";
+import { exceptionInfo } from "./exception-info";
 import * as execution from "./execution-requests";
 import * as expression from "./expression-requests";
 import * as image from "./image-requests";
 import { readMemory, writeMemory } from "./memory-requests";
+import { setVariable } from "./set-variable";
 import * as stack from "./stack-requests";
 import { parents, tree } from "./tree-requests";
 
@@ -31,14 +33,14 @@ export const handlers: Readonly<Record<string, Handler>> = {
   variables: stack.variables,
   evaluate: expression.evaluate,
   completions: expression.completions,
-  setVariable: expression.setVariable,
+  setVariable,
   readMemory,
   writeMemory,
   disassemble,
   modules: image.modules,
   loadedSources: image.loadedSources,
   source: image.source,
-  exceptionInfo: image.exceptionInfo,
+  exceptionInfo,
   "penumbra/tree": tree,
   "penumbra/parents": parents,
 };

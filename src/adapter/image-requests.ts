@@ -1,42 +1,26 @@
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import type { Debuggee } from "./debuggee";
 import { type Refusal, refusals } from "./refusal";
+import { sourceOf } from "./source-reference";
 
-export function modules(debuggee: Debuggee): DebugProtocol.ModulesResponse["body"] {
-  const list = debuggee.symbols.images.map((image, id) => ({
+/** The images whose symbols are known: the guest and the files of `symbols`. */
+export function modules(
+  debuggee: Debuggee,
+  { startModule = 0, moduleCount }: DebugProtocol.ModulesArguments,
+): DebugProtocol.ModulesResponse["body"] {
+  const all = debuggee.symbols.images.map(({ name, problems }, id) => ({
     id,
-    name: image.name.split("/").at(-1) ?? image.name,
-    path: image.name,
-    symbolStatus: image.problems.length === 0 ? "read" : image.problems.join(" "),
+    name: sourceOf(name).name ?? name,
+    path: name,
+    symbolStatus: problems.length === 0 ? "read" : problems.join(" "),
   }));
-  return { modules: list, totalModules: list.length };
+  const end = moduleCount ? startModule + moduleCount : all.length;
+  return { modules: all.slice(startModule, end), totalModules: all.length };
 }
 
 export function loadedSources(debuggee: Debuggee): DebugProtocol.LoadedSourcesResponse["body"] {
-  return { sources: debuggee.symbols.sources.map(({ path }) => debuggee.source(path)) };
+  return { sources: debuggee.symbols.sources.map(({ path }) => sourceOf(path)) };
 }
 
-export function source(): Refusal {
-  return refusals.unknownSource();
-}
-
-/** What the guest was stopped before, in words. */
-export function exceptionInfo(
-  debuggee: Debuggee,
-): DebugProtocol.ExceptionInfoResponse["body"] | Refusal {
-  const halt = debuggee.lastHalt;
-  if (halt?.kind !== "event") return refusals.noException();
-  const { name, fields } = halt.event;
-  const details = Object.entries(fields)
-    .map(
-      ([field, value]) =>
-        `${field} = ${typeof value === "bigint" || typeof value === "number" ? `0x${value.toString(16)}` : value}`,
-    )
-    .join("\n");
-  return {
-    exceptionId: name === "exception" && fields.vector === 14 ? "#PF" : name,
-    description: halt.text,
-    breakMode: "always",
-    details: { message: halt.text, stackTrace: details },
-  };
-}
+/** All sources are files, which a client opens itself. */
+export const source = (): Refusal => refusals.unknownSource();

@@ -1,5 +1,6 @@
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import { Symbols } from "../debug";
+import type { Client } from "./client";
 import { Debuggee } from "./debuggee";
 import { type LaunchArguments, machineOptions, readLaunchArguments } from "./launch";
 import { Refusal, refusals } from "./refusal";
@@ -9,6 +10,7 @@ import type { Surroundings } from "./surroundings";
 /** Reads and checks everything, then builds the machine. Nothing is allocated for a bad configuration. */
 export async function launch(
   raw: Readonly<Record<string, unknown>>,
+  client: Client,
   surroundings: Surroundings,
   send: (event: DebugProtocol.Event) => void,
 ): Promise<Debuggee | Refusal> {
@@ -20,7 +22,8 @@ export async function launch(
   if (initrd instanceof Refusal) return initrd;
   const symbols = await readSymbols(args, image, surroundings);
   if (symbols instanceof Refusal) return symbols;
-  return Debuggee.create(args, machineOptions(args, image, initrd), symbols, surroundings, send);
+  const options = machineOptions(args, image, initrd);
+  return Debuggee.create({ args, options, symbols, client, surroundings, send });
 }
 
 async function read(

@@ -50,7 +50,15 @@ export function moved(place: Place, offset: number): Place | undefined {
 
 export const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 
-export function formatPlace(place: Place): string {
-  const root = place.space === "gva" && place.root !== undefined ? `@${hex(place.root)}` : "";
-  return `${place.space}${root}:${hex(place.address)}`;
+/** The reference of an address in a space, as `parsePlace` reads it. */
+export function formatPlace({
+  space,
+  address,
+  root,
+}: {
+  readonly space: string;
+  readonly address: number | bigint;
+  readonly root?: number | bigint | undefined;
+}): string {
+  return `${space}${root === undefined ? "" : `@${hex(root)}`}:${hex(address)}`;
 }

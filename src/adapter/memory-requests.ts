@@ -1,9 +1,8 @@
-import { MemoryEvent } from "@vscode/debugadapter";
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import type { ByteSpace } from "../machine";
 import type { Debuggee } from "./debuggee";
 import { formatPlace, hex, moved, type Place, parsePlace } from "./memory-reference";
-import { type Refusal, refusals } from "./refusal";
+import { Refusal, refusals } from "./refusal";
 
 /** At most this much at once: a client that asks for more pages on. */
 const LARGEST = 1 << 20;
@@ -14,48 +13,55 @@ type Write = DebugProtocol.WriteMemoryResponse["body"];
 /** The bytes of any space, and how many are unreadable before the next that can be read. */
 export function readMemory(
   debuggee: Debuggee,
-  args: DebugProtocol.ReadMemoryArguments,
+  { memoryReference, offset = 0, count: wanted }: DebugProtocol.ReadMemoryArguments,
 ): Read | Refusal {
-  const place = placeAt(args.memoryReference, args.offset);
-  if (!place) return refusals.badReference(args.memoryReference);
+  const place = placeAt(memoryReference, offset);
+  if (place instanceof Refusal) return place;
   const address = hex(place.address);
-  const count = Math.min(args.count, LARGEST);
+  const count = Math.min(wanted, LARGEST);
   if (count <= 0) return { address };
+  debuggee.read.note(memoryReference, offset, count);
   const space = spaceOf(debuggee, place);
   const bytes = space.read(place.address, count);
   const body = { address, data: base64(bytes) };
   if (bytes.length === count) return body;
   const hole = moved(place, bytes.length);
   const next = hole && space.nextMapped(hole.address);
-  const distance =
-    hole && next !== undefined ? Number(BigInt(next) - BigInt(hole.address)) : Infinity;
-  return { ...body, unreadableBytes: Math.min(distance, count - bytes.length) };
+  const distance = hole && next !== undefined ? BigInt(next) - BigInt(hole.address) : Infinity;
+  return { ...body, unreadableBytes: Math.min(Number(distance), count - bytes.length) };
 }
 
 /** All or nothing, unless the client allows part of it. */
 export function writeMemory(
   debuggee: Debuggee,
-  args: DebugProtocol.WriteMemoryArguments,
+  { memoryReference, offset = 0, data, allowPartial }: DebugProtocol.WriteMemoryArguments,
 ): Write | Refusal {
-  const place = placeAt(args.memoryReference, args.offset);
-  if (!place) return refusals.badReference(args.memoryReference);
-  const bytes = fromBase64(args.data);
+  const place = placeAt(memoryReference, offset);
+  if (place instanceof Refusal) return place;
+  const bytes = fromBase64(data);
   const space = spaceOf(debuggee, place);
-  if (!args.allowPartial && space.read(place.address, bytes.length).length < bytes.length) {
-    const where = formatPlace(place);
+  const before = space.read(place.address, bytes.length);
+  const all = before.length === bytes.length;
+  const bytesWritten = all || allowPartial ? space.write(place.address, bytes) : 0;
+  if (bytesWritten < bytes.length && !allowPartial) {
+    // A page amid them may be readable only: what came before it gets its old bytes back.
+    space.write(place.address, before.subarray(0, bytesWritten));
+    const at = hex(BigInt(place.address) + BigInt(all ? bytesWritten : before.length));
+    const why = all ? "may not be written" : "is no memory";
     return refusals.unwritable(
-      `Cannot write ${bytes.length} bytes at ${where}: not all of them are memory.`,
+      `Cannot write ${bytes.length} bytes at ${formatPlace(place)}: ${at} ${why}.`,
     );
   }
-  const bytesWritten = space.write(place.address, bytes);
   debuggee.edited();
-  debuggee.sendEvent(new MemoryEvent(args.memoryReference, args.offset ?? 0, bytesWritten));
-  return { offset: args.offset ?? 0, bytesWritten };
+  debuggee.read.note(memoryReference, offset, bytesWritten);
+  for (const event of debuggee.read.all()) debuggee.send(event);
+  return { offset, bytesWritten };
 }
 
-function placeAt(reference: string, offset = 0): Place | undefined {
+function placeAt(reference: string, offset: number): Place | Refusal {
   const place = parsePlace(reference);
-  return place && moved(place, offset);
+  if (!place) return refusals.badReference(reference);
+  return moved(place, offset) ?? refusals.beyondSpace(reference, offset);
 }
 
 /** The space of a place, with its address type forgotten: `place.address` is always of that space. */

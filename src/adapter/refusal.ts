@@ -35,16 +35,27 @@ export const refusals = {
     new Refusal(1004, `A bug in Penumbra while serving "${command}": ${problem}`),
   noThread: (id: number) => new Refusal(1005, `There is no thread ${id}: vCPU n is thread n + 1.`),
   noException: () => new Refusal(1006, "The last stop was not an event of the guest or the MMU."),
+  alreadyLaunched: () =>
+    new Refusal(
+      1007,
+      "This session has its machine already; restart it, or end the session first.",
+    ),
+  noCaller: () =>
+    new Refusal(1008, "There is nothing to step out to: this is the outermost frame known."),
+  over: () => new Refusal(1009, "The session ended before the machine was ready."),
+  tooMuch: (what: string, most: number) =>
+    new Refusal(1010, `${what} at once is too much; ask for at most ${most}.`),
   launch: (text: string) => new Refusal(1100, text, true),
   expression: (text: string) => new Refusal(1200, text),
   staleReference: () =>
     new Refusal(1201, "That value belongs to an earlier stop; open the scope again."),
+  beyondSpace: (reference: string, offset: number) =>
+    new Refusal(1303, `${reference} with offset ${offset} lies outside its address space.`),
   badReference: (reference: string) =>
     new Refusal(
       1300,
       `"${reference}" is not an address: use 0x…, gva:0x…, gpa:0x…, hva:0x… or hpa:0x….`,
     ),
-  unreadable: (text: string) => new Refusal(1301, text),
   unwritable: (text: string) => new Refusal(1302, text),
   setVariable: (text: string) => new Refusal(1400, text),
   unknownView: (view: string) => new Refusal(1500, `There is no view "${view}".`),

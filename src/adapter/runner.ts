@@ -1,15 +1,13 @@
 import type { StopReason } from "../machine";
 
-/** Something that moves the machine on, a slice at a time, so that messages are heard in between. */
-export interface Work {
-  /** `undefined`: not finished, call again. */
-  slice(): StopReason | undefined;
-  /** What a client calls the stop at the end of it. */
-  readonly endsAs: "step" | "pause";
-}
-
 /** Why the machine stands still: the machine's own reason, or the person's wish. */
-export type Halt = StopReason | { readonly kind: "pause" } | { readonly kind: "step" };
+export type Halt =
+  | Exclude<StopReason, { readonly kind: "limit" }>
+  | { readonly kind: "pause" }
+  | { readonly kind: "step" };
+
+/** Moves the machine on, a slice at a time, so that messages are heard in between; `undefined`: go on. */
+export type Work = () => Halt | undefined;
 
 /** Runs one piece of work at a time; `onHalt` is told once for each. */
 export class Runner {
@@ -29,7 +27,7 @@ export class Runner {
   start(work: Work): void {
     this.work = work;
     this.pauseWanted = false;
-    this.defer(() => this.turn());
+    this.defer(() => this.turn(work));
   }
 
   /** Ends the work at the next slice; nothing to do when already stopped. */
@@ -37,30 +35,22 @@ export class Runner {
     this.pauseWanted = this.running;
   }
 
-  /** Forgets the work without a word: the session is over. */
+  /** Forgets the work without a word: the session is over, or begins again. */
   dispose(): void {
     this.work = undefined;
   }
 
-  private turn(): void {
-    const { work } = this;
-    if (!work) return;
-    if (this.pauseWanted) {
-      this.halt({ kind: "pause" });
-      return;
-    }
+  private turn(work: Work): void {
+    if (this.work !== work) return; // forgotten while it waited for its turn
     try {
-      const reason = work.slice();
-      if (reason === undefined) this.defer(() => this.turn());
-      else this.halt(reason.kind === "limit" ? { kind: work.endsAs } : reason);
+      const halt = this.pauseWanted ? ({ kind: "pause" } as const) : work();
+      if (halt) {
+        this.work = undefined;
+        this.onHalt(halt);
+      } else this.defer(() => this.turn(work));
     } catch (problem) {
       this.work = undefined;
       this.onBug(problem);
     }
-  }
-
-  private halt(halt: Halt): void {
-    this.work = undefined;
-    this.onHalt(halt);
   }
 }

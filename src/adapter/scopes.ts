@@ -1,13 +1,14 @@
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { fault, localsOf, REGISTERS } from "../debug";
+import { evaluate, fault, localsOf, REGISTERS } from "../debug";
 import type { Debuggee } from "./debuggee";
+import { type FrameHandle, type VariablesRange, within } from "./handles";
 import { hex } from "./memory-reference";
-import { variable } from "./variables";
+import { formatOf, variable } from "./variables";
 
 /** A scope is a list of expressions: what it shows, a watch can show too. */
 interface ScopeRow {
   readonly name: string;
-  readonly hint?: "locals" | "registers";
+  readonly hint?: "registers";
   readonly expensive: boolean;
   readonly rows: readonly { readonly name: string; readonly expression: string }[];
 }
@@ -62,36 +63,41 @@ function segmentRows() {
 }
 
 /** The scopes of a frame; "Locals" first where the debug information has any. */
-export function scopes(debuggee: Debuggee, frameId: number): DebugProtocol.Scope[] {
+export function scopes(debuggee: Debuggee, frame: FrameHandle): DebugProtocol.Scope[] {
   const rows = debuggee.machine.vm ? [...SCOPES, SHADOW] : SCOPES;
   return [
-    ...locals(debuggee, frameId),
-    ...rows.map((row) => scope(debuggee, row, frameId)),
+    ...locals(debuggee, frame),
+    ...rows.map((row) => scope(debuggee, row, frame)),
     ...lastEvent(debuggee),
   ];
 }
 
-function scope(debuggee: Debuggee, row: ScopeRow, frameId: number): DebugProtocol.Scope {
-  const read = () =>
-    row.rows.map(({ name, expression }) => {
-      const result = debuggee.evaluate(expression, frameId);
+function scope(debuggee: Debuggee, row: ScopeRow, frame: FrameHandle): DebugProtocol.Scope {
+  const read = (range: VariablesRange) =>
+    within(row.rows, range).map(({ name, expression }) => {
+      const result = evaluate(expression, debuggee.scope(frame));
       // A row of these tables that does not evaluate is a bug, and says so where it stands.
       const value = result.ok ? result.value : fault(result.problem.message);
-      return variable(debuggee, name, value, expression);
+      return variable(debuggee, name, value, expression, formatOf(range));
     });
+  const handle = row.hint === "registers" ? { read, registersOf: frame } : { read };
   return {
     name: row.name,
     ...(row.hint ? { presentationHint: row.hint } : {}),
-    variablesReference: debuggee.variables.add(read),
+    variablesReference: debuggee.variables.add(handle),
+    namedVariables: row.rows.length,
     expensive: row.expensive,
   };
 }
 
-function locals(debuggee: Debuggee, frameId: number): DebugProtocol.Scope[] {
-  const found = localsOf(debuggee.scope(frameId));
+function locals(debuggee: Debuggee, frame: FrameHandle): DebugProtocol.Scope[] {
+  const found = localsOf(debuggee.scope(frame));
   if (found.length === 0) return [];
-  const read = () => found.map(({ name, value }) => variable(debuggee, name, value(), name));
-  const variablesReference = debuggee.variables.add(read);
+  const read = (range: VariablesRange) =>
+    within(found, range).map(({ name, value }) =>
+      variable(debuggee, name, value(), name, formatOf(range)),
+    );
+  const variablesReference = debuggee.variables.add({ read });
   return [{ name: "Locals", presentationHint: "locals", variablesReference, expensive: false }];
 }
 
@@ -110,6 +116,6 @@ function lastEvent(debuggee: Debuggee): DebugProtocol.Scope[] {
     })),
   ];
   return [
-    { name: "Last event", variablesReference: debuggee.variables.add(read), expensive: false },
+    { name: "Last event", variablesReference: debuggee.variables.add({ read }), expensive: false },
   ];
 }

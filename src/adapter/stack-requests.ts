@@ -5,6 +5,7 @@ import { vcpuOf } from "./execution-requests";
 import { hex } from "./memory-reference";
 import { type Refusal, refusals } from "./refusal";
 import { scopes as scopesOf } from "./scopes";
+import { sourceOf } from "./source-reference";
 
 /** The calls of a vCPU; an inlined call is a frame of its own. A reason to end is a label at the end. */
 export function stackTrace(
@@ -37,9 +38,10 @@ function stackFrame(
   return {
     id: debuggee.frames.add({ vcpu, frame }),
     name: interrupt ? `${place.name} (interrupt)` : place.name,
-    ...(place.path ? { source: debuggee.source(place.path) } : {}),
-    line: place.line,
-    column: place.column,
+    ...(place.path ? { source: sourceOf(place.path) } : {}),
+    // 0 says that there is none, however the client counts.
+    line: place.line && debuggee.client.line(place.line),
+    column: place.column && debuggee.client.column(place.column),
     instructionPointerReference: hex(frame.pc),
     ...(interrupt ? { presentationHint: "subtle" as const } : {}),
   };
@@ -59,14 +61,21 @@ export function scopes(
   args: DebugProtocol.ScopesArguments,
 ): DebugProtocol.ScopesResponse["body"] | Refusal {
   if (args.frameId === 0) return { scopes: [] };
-  if (!debuggee.frames.get(args.frameId)) return refusals.staleReference();
-  return { scopes: scopesOf(debuggee, args.frameId) };
+  const frame = debuggee.frames.get(args.frameId);
+  return frame ? { scopes: scopesOf(debuggee, frame) } : refusals.staleReference();
 }
 
 export function variables(
   debuggee: Debuggee,
   args: DebugProtocol.VariablesArguments,
 ): DebugProtocol.VariablesResponse["body"] | Refusal {
-  const read = debuggee.variables.get(args.variablesReference);
-  return read ? { variables: read(args.start, args.count) } : refusals.staleReference();
+  const { start, count, format } = args;
+  const handle = debuggee.variables.get(args.variablesReference);
+  if (!handle) return refusals.staleReference();
+  const range = {
+    ...(start === undefined ? {} : { start }),
+    ...(count ? { count } : {}),
+    ...(format?.hex ? { hex: true } : {}),
+  };
+  return { variables: handle.read(range) };
 }

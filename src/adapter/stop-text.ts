@@ -1,4 +1,4 @@
-import type { Machine } from "../machine";
+import type { Symbols } from "../debug";
 import type { Halt } from "./runner";
 
 /** DAP's word for a stop, and the sentence a person reads. */
@@ -9,15 +9,17 @@ export interface StopText {
 
 const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 
-export function describeHalt(halt: Halt, machine: Machine): StopText {
+export function describeHalt(halt: Halt, symbols: Symbols): StopText {
   switch (halt.kind) {
     case "step":
       return { reason: "step", description: "Stepped" };
     case "pause":
-    case "limit":
       return { reason: "pause", description: "Paused" };
     case "breakpoint":
-      return { reason: "breakpoint", description: `Breakpoint at ${hex(halt.address)}` };
+      return {
+        reason: "breakpoint",
+        description: `Breakpoint at ${symbols.describe(halt.address) ?? hex(halt.address)}`,
+      };
     case "event":
       return {
         reason: halt.event.name === "exception" ? "exception" : "data breakpoint",
@@ -43,6 +45,6 @@ export function describeHalt(halt: Halt, machine: Machine): StopText {
     case "exit":
       return { reason: "exit", description: `The guest ended with ${halt.value} on its exit port` };
     case "poweroff":
-      return { reason: "exit", description: `The guest powered off at tick ${machine.tick}` };
+      return { reason: "exit", description: "The guest powered off" };
   }
 }

@@ -3,7 +3,7 @@ export * from "./breakpoints/catalogue";
 export * from "./breakpoints/condition";
 export { conditionFields } from "./breakpoints/event-fields";
 export { type ParsedBreakpoint, parseBreakpoint } from "./breakpoints/grammar";
-export { describeEvent } from "./breakpoints/sentence";
+export { describeEvent, MNEMONICS } from "./breakpoints/sentence";
 export { codeBits } from "./disassembly/code-bits";
 export { Disassembler, type ReadCode, type Row } from "./disassembly/disassembler";
 export { type Decoded, decodeOne } from "./disassembly/iced";

@@ -11,7 +11,7 @@ const hex = (value: FieldValue): string =>
     : String(value);
 
 /** Mnemonics of exceptions (SDM 3A table 6-1). */
-const MNEMONICS: Readonly<Record<number, string>> = {
+export const MNEMONICS: Readonly<Record<number, string>> = {
   0: "#DE divide error",
   1: "#DB debug",
   3: "#BP breakpoint",

@@ -8,12 +8,20 @@ import { stackTrace } from "../unwind/stack";
 export type Granularity = "statement" | "line" | "instruction";
 export type StepKind = "in" | "over" | "out";
 
+/** A place to run to: `reached` tells whether this arrival there is the one that is meant. */
+export interface Until {
+  readonly address: bigint;
+  reached(vcpu: number): boolean;
+}
+
 /** Where the machine is moved from: breakpoints, with their conditions, belong to whoever implements it. */
 export interface Execution {
   readonly machine: Machine;
   readonly symbols: Symbols;
-  /** Runs at most `limit` instructions to a breakpoint that holds, or to `until`. */
-  run(limit: number, until: bigint): StopReason;
+  /** Runs at most `limit` instructions: to a breakpoint that holds, or to `until`. */
+  run(limit: number, until: Until): StopReason | "arrived";
+  /** One instruction; kind "breakpoint" when it led to a breakpoint that holds. */
+  step(vcpu: number): StopReason;
 }
 
 /** What an exception or interrupt broke off. */
@@ -38,18 +46,16 @@ export class Step {
   /** Rest of a call to be run: until `rip` with the stack back at `rsp` or above. */
   private away: { readonly rip: bigint; readonly rsp: bigint } | undefined;
   private handler: Interrupted | undefined;
-  private readonly low: bigint;
-  private readonly high: bigint;
+  /** The statement that is left; `undefined` for a step of one instruction, as in code without lines. */
+  private readonly from: { readonly low: bigint; readonly high: bigint } | undefined;
 
   constructor(
     private readonly execution: Execution,
     private readonly vcpu: number,
     private readonly kind: StepKind,
-    private readonly granularity: Granularity,
+    granularity: Granularity,
   ) {
-    const range = execution.symbols.stmtRange(this.rip);
-    this.low = range?.low ?? this.rip;
-    this.high = range?.high ?? this.rip + 1n;
+    this.from = granularity === "instruction" ? undefined : execution.symbols.stmtRange(this.rip);
     if (kind === "out") this.away = this.caller();
   }
 
@@ -57,11 +63,15 @@ export class Step {
   slice(): StopReason | undefined {
     for (let n = 0; n < STEPS; n++) {
       if (this.away) {
-        const reason = this.runAway(this.away.rip, this.away.rsp);
-        if (reason !== "back") return reason;
+        const reason = this.runAway(this.away);
+        if (reason === "arrived") this.away = undefined;
+        else return reason.kind === "limit" ? undefined : reason;
       } else {
+        const { retired } = this.view;
         const reason = this.one();
         if (reason.kind !== "limit") return reason;
+        // It is halted or not yet started, and the others ran: time for messages.
+        if (this.view.retired === retired) return undefined;
         if (this.away || this.handler) continue;
       }
       if (this.finished()) return { kind: "limit" };
@@ -77,10 +87,13 @@ export class Step {
     return { rip: caller.pc, rsp: frame?.kind === "interrupt" ? 0n : (frame?.cfa ?? 0n) };
   }
 
+  private get view() {
+    const view = this.execution.machine.vcpus[this.vcpu];
+    if (!view) throw new Error(`there is no vCPU ${this.vcpu}`);
+    return view;
+  }
   private get state() {
-    const state = this.execution.machine.vcpus[this.vcpu]?.state;
-    if (!state) throw new Error(`there is no vCPU ${this.vcpu}`);
-    return state;
+    return this.view.state;
   }
   private get rip(): bigint {
     return this.state.rip;
@@ -89,15 +102,10 @@ export class Step {
     return this.state.gpr(4);
   }
 
-  /** Runs on towards the end of a call; "back" when it is reached. */
-  private runAway(rip: bigint, rsp: bigint): StopReason | undefined | "back" {
-    const reason = this.execution.run(RUN, rip);
-    if (reason.kind === "limit") return undefined;
-    if (reason.kind !== "breakpoint" || reason.address !== rip) return reason;
-    // The same place deeper in a recursion, or on another vCPU, is not the end of this call.
-    if (reason.vcpu !== this.vcpu || this.rsp < rsp) return undefined;
-    this.away = undefined;
-    return "back";
+  /** Runs on towards the end of a call: the same place deeper in a recursion, or on another vCPU, is not it. */
+  private runAway({ rip, rsp }: { readonly rip: bigint; readonly rsp: bigint }) {
+    const reached = (vcpu: number): boolean => vcpu === this.vcpu && this.rsp >= rsp;
+    return this.execution.run(RUN, { address: rip, reached });
   }
 
   /** One instruction, or the start of a call or handler that is to be stepped over. */
@@ -108,14 +116,15 @@ export class Step {
     const { cpl } = this.state;
     const code = machine.gva(this.vcpu).read(gva(rip), LONGEST);
     const insn = code.length > 0 ? decodeOne(codeBits(this.state), code, rip) : undefined;
-    let entered = false;
+    // One that was stopped before is not announced again when it is delivered.
+    let entered = this.kind !== "in" && this.view.pending !== undefined;
     const enter = (): void => {
       entered = true;
     };
     // An interrupt is nobody's wish: it is stepped over even when a person asked to step in.
     const silent = machine.trace.on("kvm_inj_virq", enter);
     const wished = this.kind === "in" ? undefined : machine.trace.on("exception", enter);
-    const reason = machine.step(this.vcpu);
+    const reason = this.execution.step(this.vcpu);
     silent();
     wished?.();
     if (reason.kind !== "limit") return reason;
@@ -129,7 +138,7 @@ export class Step {
 
   /** One instruction of a handler. IRET gives privilege and stack pointer back exactly (SDM 3A 6.14.2). */
   private inHandler({ rsp, cpl }: Interrupted): StopReason {
-    const reason = this.execution.machine.step(this.vcpu);
+    const reason = this.execution.step(this.vcpu);
     const { state } = this;
     // A handler on another stack may be above or below: back is where the old stack is in use again.
     const near = this.rsp >= rsp && this.rsp - rsp < SAME_STACK;
@@ -140,13 +149,13 @@ export class Step {
   /** Code without lines is stepped over even when a person asked to step in. */
   private stepsOver(): boolean {
     if (this.kind !== "in") return true;
-    return this.granularity !== "instruction" && !this.execution.symbols.lineAt(this.rip);
+    return this.from !== undefined && !this.execution.symbols.lineAt(this.rip);
   }
 
   private finished(): boolean {
-    if (this.kind === "out" || this.granularity === "instruction") return true;
+    if (this.kind === "out" || !this.from) return true;
     const { rip } = this;
-    if (rip >= this.low && rip < this.high) return false;
+    if (rip >= this.from.low && rip < this.from.high) return false;
     const entry = this.execution.symbols.lineAt(rip);
     // Back in the middle of the caller's statement, go on to the next one that begins.
     return entry === undefined ? false : entry.statement;
