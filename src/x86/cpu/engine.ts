@@ -250,11 +250,14 @@ export class Engine {
     if (!special) {
       const entry = this.entry(vcpu, false);
       if (entry.kind !== "enter") return this.notEntered(vcpu, entry);
+      // A listener may have stopped the run while the instruction was fetched.
+      if (this.misses.ending) return undefined;
       return this.execute(vcpu, entry.header, left);
     }
     // One instruction, under the interrupt shadow, with single-step, RF or checks on every access.
     const entry = this.entry(vcpu, true);
     if (entry.kind !== "enter") return this.notEntered(vcpu, entry);
+    if (this.misses.ending) return undefined;
     const before = vcpu.retiredBase;
     state.setU32(S.shadow, 0);
     state.setU64(S.rflags, rflags & ~FLAG.RF);

@@ -52,7 +52,7 @@ function kept(vcpu: VcpuCore): DeliveryEvent | undefined {
 function send(vcpu: VcpuCore, event: DeliveryEvent): EventOutcome {
   const { state } = vcpu;
   vcpu.insn = undefined;
-  state.setU32(S.pending, 0);
+  for (const word of [0, 4, 8, 12]) state.setU32(S.pending + word, 0);
   const announce = (fault: GuestFault): boolean => {
     const text = faultText(fault, state.rip);
     if (vcpu.announced === text) return false;
@@ -60,7 +60,9 @@ function send(vcpu: VcpuCore, event: DeliveryEvent): EventOutcome {
     vcpu.announced = text;
     return true;
   };
+  vcpu.delivering = true;
   const outcome = deliver(vcpu.context, event, announce);
+  vcpu.delivering = false;
   if (outcome?.kind === "stop") {
     keep(vcpu, event);
     return "stop";

@@ -64,6 +64,8 @@ export class VcpuCore {
   retiredBase = 0;
   /** Instruction that the context describes. */
   insn: Insn | undefined;
+  /** Accesses at the moment are those of event delivery, not of an instruction. */
+  delivering = false;
   /** Events the board has been asked about and stopped at: not asked again. */
   announced: string | undefined;
   /** Address whose missing instruction has been reported. */
@@ -181,6 +183,8 @@ export class VcpuCore {
   private readDebugRegisters(): void {
     const { state } = this;
     const dr7 = state.u32(S.dr + 56);
+    const nothingSet = (dr7 & 0xff) === 0;
+    if (nothingSet && this.codeBreakpoints.size === 0 && this.dataBreakpoints.length === 0) return;
     const code = new Map<bigint, number>();
     const data: DataBreakpoint[] = [];
     for (let n = 0; n < 4; n++) {
