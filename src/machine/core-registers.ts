@@ -29,7 +29,7 @@ export function guestCpuOf(core: VcpuCore): GuestCpu {
       return core.state.rip;
     },
     get delivering() {
-      return core.state.u32(S.pending) >>> 31 === 1;
+      return core.delivering;
     },
     tlbEntries: () =>
       core.tlbEntries().map(({ va, offset, allow }) => ({

@@ -20,13 +20,6 @@ export interface BoardHost {
   violated(violations: readonly string[]): void;
 }
 
-/** An exception that has been announced and not delivered. */
-export interface PendingFault {
-  readonly vector: number;
-  readonly error?: number;
-  readonly cr2?: bigint;
-}
-
 /** CPUID leaves 40000000h…: "KVMKVMKVM", and no paravirtual feature (KVM documentation, cpuid.rst). */
 const HYPERVISOR_LEAVES: Readonly<Record<number, readonly [number, number, number, number]>> = {
   1073741824: [0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d],
@@ -37,8 +30,6 @@ const HYPERVISOR_LEAVES: Readonly<Record<number, readonly [number, number, numbe
  * local APIC's registers, time, and the announcements before an event.
  */
 export abstract class PcBoard implements Board {
-  /** The fault that a listener stopped before; it is delivered when the vCPU goes on. */
-  pendingFault: PendingFault | undefined;
   protected readonly apic: LocalApic;
 
   constructor(
@@ -120,13 +111,7 @@ export abstract class PcBoard implements Board {
   }
 
   beforeFault(vector: number, error: number | undefined, cr2: bigint | undefined): boolean {
-    if (!this.announce("exception", { vector, error, cr2 })) return false;
-    this.pendingFault = {
-      vector,
-      ...(error === undefined ? {} : { error }),
-      ...(cr2 === undefined ? {} : { cr2 }),
-    };
-    return true;
+    return this.announce("exception", { vector, error, cr2 });
   }
   beforeInvlpg(va: bigint): boolean {
     return this.announce("invlpg", { gva: va });

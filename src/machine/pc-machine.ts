@@ -92,10 +92,9 @@ export class PcMachine implements Machine, BoardHost {
     });
     this.platform = parts.platform(this);
     this.vcpus = Array.from({ length: options.vcpus }, (_, id) => {
-      const board = this.platform.board(id);
-      const core = engine.addVcpu(board, parts.model(id));
+      const core = engine.addVcpu(this.platform.board(id), parts.model(id));
       core.reset();
-      return new MachineVcpu(id, core, board);
+      return new MachineVcpu(id, core);
     });
     this.scheduler = new Scheduler(this.vcpus, options.quantum ?? DEFAULT_QUANTUM);
     this.trace.stamp = () => ({
@@ -228,7 +227,6 @@ export class PcMachine implements Machine, BoardHost {
     const budget = Math.min(scheduler.left, end - this.tick, untilTimer, LONGEST_SLICE);
     const before = vcpu.retired;
     this.running = vcpu.id;
-    vcpu.board.pendingFault = undefined;
     this.platform.beforeSlice(vcpu.id);
     clock.beginSlice(() => vcpu.retired - before);
     const { why, retired, text } = this.engine.run(vcpu.core, budget);

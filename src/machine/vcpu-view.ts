@@ -1,17 +1,18 @@
 import { type CpuState, FLAG, S, type VcpuCore } from "../x86";
 import type { VcpuView } from "./machine";
-import type { PcBoard } from "./pc-board";
 import type { Runnable } from "./scheduler";
 import { ACTIVITY } from "./signals";
 
 const NAMES = ["running", "halted", "waiting for SIPI", "shut down"] as const;
+
+/** The `pending` field: an event that was accepted and is yet to be delivered (layout.ts). */
+const PENDING = { vector: 0xff, hasError: 1 << 16, hasCr2: 1 << 17, valid: 1 << 31 } as const;
 
 /** One vCPU of the machine, for debuggers and for the scheduler. */
 export class MachineVcpu implements VcpuView, Runnable {
   constructor(
     readonly id: number,
     readonly core: VcpuCore,
-    readonly board: PcBoard,
   ) {}
 
   get state(): CpuState {
@@ -25,7 +26,13 @@ export class MachineVcpu implements VcpuView, Runnable {
   }
 
   get pending(): VcpuView["pending"] {
-    return this.board.pendingFault;
+    const word = this.state.u32(S.pending);
+    if (!(word & PENDING.valid)) return undefined;
+    return {
+      vector: word & PENDING.vector,
+      ...(word & PENDING.hasError ? { error: this.state.u32(S.pending + 4) } : {}),
+      ...(word & PENDING.hasCr2 ? { cr2: this.state.u64(S.pending + 8) } : {}),
+    };
   }
 
   /** Something would wake it from HLT: an NMI, or an interrupt while IF is set. */
