@@ -1,4 +1,4 @@
-import { ACC, pfn as asPfn, type Gfn, pagesPerLevel } from "../../../x86";
+import { ACC, type Gfn, pagesPerLevel } from "../../../x86";
 import type { MemorySlot } from "../../memslots";
 import { gpteAccess } from "../guest-entry";
 import { leavesOf, slotOf } from "../rmap";
@@ -135,18 +135,35 @@ function writableSomewhere(state: MmuState, table: ShadowPage): string | undefin
   for (const sptep of leavesOf(slot, table.gfn))
     if (state.words[2 * sptep]! & (LO.writable | LO.mmuWritable))
       return `${said} is writable through the spte at ${hex(state.hpaOf(sptep))}`;
-  const pfn = state.hostProcess.translate(slot.hvaOf(table.gfn));
-  if (pfn === undefined) return undefined;
-  const offset = state.memory.offsetOf(asPfn(pfn));
+  return undefined;
+}
+
+/** The same of TLBs: no vCPU may write to such a frame without an exit. */
+function writableInTlb(state: MmuState): string[] {
+  const writable = new Map<number, string>();
   for (const context of state.contexts)
     for (const entry of context.cpu.tlbEntries?.() ?? [])
-      if (entry.writable && entry.offset === offset)
-        return `${said} is writable through the TLB of vCPU ${context.id} at ${hex(entry.va)}`;
-  return undefined;
+      if (entry.writable) writable.set(entry.offset, `vCPU ${context.id} at ${hex(entry.va)}`);
+  if (writable.size === 0) return [];
+  return allPages(state).flatMap((table) => {
+    if (!counted(table) || table.unsync || (table.level === 1 && state.isObsolete(table)))
+      return [];
+    const slot = slotOf(state, table, table.gfn);
+    const frame = slot && state.hostProcess.translate(slot.hvaOf(table.gfn));
+    const where = frame === undefined ? undefined : writable.get(state.memory.offsetOf(frame));
+    return where
+      ? [`the table at gfn ${hex(table.gfn)} is writable through the TLB of ${where}`]
+      : [];
+  });
 }
 
 /** Class U, over the VM. */
 export const UNSYNC_INVARIANTS: readonly VmInvariant[] = [
+  {
+    id: "INV-U-05",
+    rule: "no TLB holds a writable translation of a synced table",
+    vm: writableInTlb,
+  },
   {
     id: "INV-U-04",
     rule: "mmu_unsync counts the unsync pages",
