@@ -107,6 +107,17 @@ describe("the sample guest under the debugger", () => {
     assert.equal(tour.watch("spte(0x40000000).w"), "true");
   });
 
+  it("a write to a shadowed guest table stops behind the store, named by the address it translates", () => {
+    const tour = new Tour("shadow");
+    tour.breakpoints.setFunctions([{ id: 1, name: "gpte gva:0x40000000 level 3 change" }]);
+    assert.match(
+      tour.event(),
+      /^The guest wrote 8 bytes to its shadowed table at gpa 0x[0-9a-f]+$/,
+    );
+    assert.equal(tour.watch("gpte(0x40000000, 3).p"), "true");
+    assert.equal(tour.stack()[0], "entry_of");
+  });
+
   it("without a hypervisor its words say how to have one", () => {
     const tour = new Tour("none");
     for (const text of ["roots()", "slot(gpa:0x1000)", "hva(gpa:0x1000)"])
