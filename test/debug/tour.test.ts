@@ -69,6 +69,10 @@ describe("the sample guest under the debugger", () => {
     assert.equal(tour.watch("roots()[0].gfn == cr3 >> 12"), "true");
     assert.equal(tour.watch("sp(unsync()[0].gfn).level"), "1");
     assert.equal(tour.watch("unsync()[0].parents[0].sp.level"), "2");
+    assert.match(
+      tour.watch("spte(gva@0x5000:0x400000)"),
+      /^the processor's root is the one of CR3 0x/,
+    );
     assert.match(tour.watch("dirty(gpa(rip))"), /slot 0 keeps no dirty log/);
   });
 

@@ -1,3 +1,4 @@
+import { guestRoot } from "../../machine";
 import { type Gpa, gpa, gva } from "../../x86";
 import { leafOf, walkGuest } from "../inspect/guest-walk";
 import { walkShadow } from "../inspect/shadow-walk";
@@ -11,6 +12,7 @@ import {
   type FunctionRow,
   numberOr,
 } from "./function-row";
+import { type Scope, stateOf } from "./scope";
 import { type AddressValue, fault, numberOf, type Value } from "./value";
 import { entryValue, walkValue } from "./walk-value";
 
@@ -66,9 +68,8 @@ export const walkFunctions: readonly FunctionRow[] = [
     apply(scope, [value, access]) {
       const bits = accessOf(access);
       if (typeof bits === "string") return bits;
-      const at = gva(addressOf(value, "gva").value);
-      const walk = walkShadow(scope.machine, scope.vcpu, at, bits);
-      return walk ? walkValue(walk) : fault(NO_SHADOW);
+      const walk = shadowWalkOf(scope, value, bits);
+      return typeof walk === "string" ? fault(walk) : walkValue(walk);
     },
   },
   {
@@ -90,11 +91,20 @@ export const walkFunctions: readonly FunctionRow[] = [
     parameters: [anAddress("gva"), aNumber],
     least: 1,
     apply(scope, [value, level]) {
-      const walk = walkShadow(scope.machine, scope.vcpu, gva(addressOf(value, "gva").value));
-      return walk ? entryOf(walk, level) : fault(NO_SHADOW);
+      const walk = shadowWalkOf(scope, value, 0);
+      return typeof walk === "string" ? fault(walk) : entryOf(walk, level);
     },
   },
 ];
+
+/** The processor has one root loaded: another address space has no shadow walk at this moment. */
+function shadowWalkOf(scope: Scope, value: Value | undefined, access: number): TableWalk | string {
+  const at = addressOf(value, "gva");
+  const current = guestRoot(stateOf(scope));
+  if (at.root !== undefined && typeof current === "number" && Number(at.root) !== current)
+    return `the processor's root is the one of CR3 0x${current.toString(16)}: ask for a plain gva there`;
+  return walkShadow(scope.machine, scope.vcpu, gva(at.value), access) ?? NO_SHADOW;
+}
 
 /** The entry of a level, or the last one read. */
 function entryOf(walk: TableWalk, wanted: Value | undefined): Result {

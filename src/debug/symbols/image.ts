@@ -45,7 +45,8 @@ export function loadImage(
     sections(".debug_frame"),
     sections(".eh_frame"),
     byName.get(".eh_frame")?.address ?? 0n,
-    file.bits / 8,
+    // A 64-bit program may be wrapped in a 32-bit file, for a multiboot loader.
+    info.units[0]?.addressSize ?? file.bits / 8,
     problem,
   );
   const lines = new LineTable(programs, base, resolve);
