@@ -1,4 +1,4 @@
-import { CR4 } from "../layout";
+import { CR4, S } from "../layout";
 import type { SystemContext } from "./context";
 import { BRAND, type CpuModel, type Feature, SIGNATURE, VENDOR_NAME } from "./cpu-model";
 
@@ -82,6 +82,8 @@ const textWords = (text: string): number[] =>
 /** Mirrors CR4.PKE. */
 const OSPKE = 1 << 4;
 const HTT = 1 << 28;
+const APIC_BIT = 1 << 9;
+const APIC_ENABLED = 1n << 11n;
 const CLFLUSH_QUADWORDS = 8;
 const MAX_BASIC = 0x16;
 const MAX_EXTENDED = 0x80000008;
@@ -97,9 +99,11 @@ const LEAVES: Readonly<Record<number, Leaf>> = {
     const [b, d, c] = textWords(VENDOR_NAME[vendor]);
     return [MAX_BASIC, b!, c!, d!];
   },
-  1: (model) => {
+  1: (model, _subleaf, { state }) => {
     const ebx = (model.apicId << 24) | (model.vcpus << 16) | (CLFLUSH_QUADWORDS << 8);
-    const edx = bits(model, LEAF1_EDX) | (model.vcpus > 1 ? HTT : 0);
+    // A local APIC that IA32_APIC_BASE disables is not there (SDM 3A 11.4.3).
+    const hidden = state.u64(S.apicBase) & APIC_ENABLED ? 0 : APIC_BIT;
+    const edx = (bits(model, LEAF1_EDX) & ~hidden) | (model.vcpus > 1 ? HTT : 0);
     return [SIGNATURE[model.vendor], ebx, bits(model, LEAF1_ECX), edx];
   },
   7: (model, subleaf, { state }) => {
