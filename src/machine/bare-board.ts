@@ -15,7 +15,6 @@ import {
   pdpteTable,
   type Refill,
   S,
-  type VcpuCore,
   walkRules,
 } from "../x86";
 import { type BoardHost, PcBoard } from "./pc-board";
@@ -27,8 +26,6 @@ export class BareBoard extends PcBoard {
   private readonly walker: HardwareWalker<Gpa>;
   private readonly port: FramePort<Gpa>;
   private readonly pdptes = pdpteRegisters();
-  /** Set right after construction: the core needs its board first. */
-  core!: VcpuCore;
 
   constructor(
     vcpu: number,

@@ -120,6 +120,13 @@ export class KvmBoard extends PcBoard {
     return result;
   }
 
+  override hypercall(): bigint | undefined {
+    this.exit("VMCALL", 0);
+    const result = super.hypercall();
+    this.kvm.enter();
+    return result;
+  }
+
   override acknowledgeInterrupt(): number {
     this.exit("EXTERNAL_INTERRUPT", 0);
     const irq = super.acknowledgeInterrupt();

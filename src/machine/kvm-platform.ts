@@ -109,7 +109,9 @@ export class KvmPlatform implements Platform {
 
   attach(vcpu: number, core: VcpuCore, engine: Engine): void {
     this.engine = engine;
-    this.boardOf(vcpu).kvm = this.vm.addVcpu(guestCpuOf(core));
+    const board = this.boardOf(vcpu);
+    board.core = core;
+    board.kvm = this.vm.addVcpu(guestCpuOf(core));
   }
 
   private boardOf(vcpu: number): KvmBoard {

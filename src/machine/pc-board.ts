@@ -1,4 +1,13 @@
-import type { Board, FaultOutcome, GuestFault, Refill, Trace } from "../x86";
+import {
+  type Board,
+  type FaultOutcome,
+  GPR,
+  type GuestFault,
+  type Refill,
+  S,
+  type Trace,
+  type VcpuCore,
+} from "../x86";
 import type { LocalApic } from "./devices/local-apic";
 import type { PcDevices } from "./pc-devices";
 
@@ -20,6 +29,9 @@ export interface BoardHost {
   violated(violations: readonly string[]): void;
 }
 
+/** KVM_HC_VAPIC_POLL_IRQ does nothing; -KVM_EPERM and -KVM_ENOSYS are answers. */
+const HYPERCALL = { pollIrq: 1n, notPermitted: -1n, unknown: -1000n } as const;
+
 /** CPUID leaves 40000000h…: "KVMKVMKVM", and no paravirtual feature (KVM documentation, cpuid.rst). */
 const HYPERVISOR_LEAVES: Readonly<Record<number, readonly [number, number, number, number]>> = {
   1073741824: [0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d],
@@ -30,6 +42,8 @@ const HYPERVISOR_LEAVES: Readonly<Record<number, readonly [number, number, numbe
  * local APIC's registers, time, and the announcements before an event.
  */
 export abstract class PcBoard implements Board {
+  /** Set once the core exists, which needs its board first. */
+  core!: VcpuCore;
   protected readonly apic: LocalApic;
 
   constructor(
@@ -85,10 +99,17 @@ export abstract class PcBoard implements Board {
   }
 
   writeMsr(index: number, value: bigint): boolean {
-    if (index === MSR.apicBase) return this.apic.writeBase(value);
+    if (index === MSR.apicBase) return this.writeApicBase(value);
     if (index >= MSR.x2apic && index <= MSR.x2apicEnd) return this.apic.writeMsr(index, value);
     if (index !== MSR.tscDeadline) return isIdleCounter(index);
     this.apic.timer.tscDeadline = value;
+    return true;
+  }
+
+  /** The core keeps a copy: CPUID shows the APIC only while it is enabled. */
+  private writeApicBase(value: bigint): boolean {
+    if (!this.apic.writeBase(value)) return false;
+    this.core.state.setU64(S.apicBase, value);
     return true;
   }
 
@@ -102,8 +123,11 @@ export abstract class PcBoard implements Board {
     return BigInt(this.apic.taskPriority >> 4);
   }
 
+  /** VMCALL and VMMCALL as KVM answers them, number in RAX (KVM documentation, hypercalls.rst). */
   hypercall(): bigint | undefined {
-    return undefined;
+    const { state } = this.core;
+    if (state.cpl !== 0) return HYPERCALL.notPermitted;
+    return state.gpr(GPR.rax) === HYPERCALL.pollIrq ? 0n : HYPERCALL.unknown;
   }
 
   acknowledgeInterrupt(): number {

@@ -33,7 +33,10 @@ const WRITABLE: Readonly<Record<number, number>> = {
   [APIC.lvtError]: 0x100ff,
   [APIC.icrHigh]: 0xff000000,
   [APIC.divide]: 0x0b,
+  [APIC.selfIpi]: 0xff,
 };
+/** Registers that x2APIC mode does not have (SDM 3A table 11-6). */
+const XAPIC_ONLY: readonly number[] = [APIC.apr, APIC.dfr, APIC.icrHigh];
 /** The x2APIC MSRs that exist but may only be read. */
 const READ_ONLY_MSRS: readonly number[] = [
   APIC.id,
@@ -160,7 +163,7 @@ export class LocalApic implements MmioDevice {
   /** `undefined` = #GP. */
   readMsr(index: number): bigint | undefined {
     const offset = (index - 0x800) << 4;
-    if (!this.x2apic || offset === APIC.dfr || offset === APIC.icrHigh) return undefined;
+    if (!this.x2apic || XAPIC_ONLY.includes(offset)) return undefined;
     if (offset === APIC.icrLow)
       return (BigInt(this.get(APIC.icrHigh)) << 32n) | BigInt(this.get(APIC.icrLow));
     return isRegister(offset) && !isWriteOnly(offset) ? BigInt(this.read(offset)) : undefined;
@@ -169,7 +172,7 @@ export class LocalApic implements MmioDevice {
   /** False = #GP: no such register, read-only, or a reserved bit. */
   writeMsr(index: number, value: bigint): boolean {
     const offset = (index - 0x800) << 4;
-    if (!this.x2apic || offset === APIC.dfr || offset === APIC.icrHigh) return false;
+    if (!this.x2apic || XAPIC_ONLY.includes(offset)) return false;
     if (offset === APIC.icrLow) {
       if (value & 0xfff33000n) return false;
       this.set(APIC.icrHigh, Number(value >> 32n));
