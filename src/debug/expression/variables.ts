@@ -8,6 +8,7 @@ import { covers, rangesOf } from "../dwarf/ranges";
 import type { CType } from "../dwarf/type";
 import { typeOf } from "../dwarf/type-reader";
 import type { Image } from "../symbols/image";
+import type { Frame } from "../unwind/frame";
 import { stackTrace } from "../unwind/stack";
 import { stackMemory } from "../unwind/stack-memory";
 import { cValue } from "./c-value";
@@ -111,9 +112,13 @@ function littleEndian(value: bigint): Uint8Array {
   return bytes;
 }
 
+/** The selected frame. A condition has none selected: it means the innermost. */
+const frameOf = (scope: Scope): Frame | undefined =>
+  scope.frame ?? stackTrace(scope.machine, scope.vcpu, scope.symbols, 1).frames[0];
+
 function contextOf(scope: Scope, image: Image): FrameContext {
   const memory = stackMemory(scope.machine, scope.vcpu);
-  const { frame } = scope;
+  const frame = frameOf(scope);
   const { base } = image;
   return {
     pc: (frame?.at ?? stateOf(scope).rip) - base,
@@ -127,7 +132,8 @@ function contextOf(scope: Scope, image: Image): FrameContext {
 
 /** A register as it was when the selected frame's function was entered: its caller may still know. */
 function entryValueIn(scope: Scope, image: Image, register: number): bigint | undefined {
-  const { frame, symbols } = scope;
+  const { symbols } = scope;
+  const frame = frameOf(scope);
   if (!frame) return undefined;
   const { frames } = stackTrace(scope.machine, scope.vcpu, symbols);
   const above = frames.findIndex((f) => f.pc === frame.pc && f.cfa === frame.cfa);

@@ -98,6 +98,10 @@ describe("locals", () => {
     const again = evaluate("depth", scope);
     assert.ok(again.ok);
     assert.equal(formatValue(again.value), "-1");
+    // A condition has no frame of its own: it means the innermost.
+    const condition = evaluate("depth == -1", made.scope);
+    assert.ok(condition.ok);
+    assert.equal(formatValue(condition.value), "true");
   });
 
   it("say so when the compiler kept them nowhere", () => {
