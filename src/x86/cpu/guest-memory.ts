@@ -15,10 +15,28 @@ interface PendingStore {
 const DEVICE_SIZES = new Set([1, 2, 4, 8]);
 
 export function toBytes(value: bigint, size: number): Uint8Array {
-  return Uint8Array.from({ length: size }, (_, n) => Number((value >> BigInt(8 * n)) & 0xffn));
+  const bytes = new Uint8Array(size);
+  let rest = value;
+  let word = 0;
+  for (let n = 0; n < size; n++) {
+    if (n % 4 === 0) {
+      word = Number(BigInt.asUintN(32, rest));
+      rest >>= 32n;
+    }
+    bytes[n] = word;
+    word >>>= 8;
+  }
+  return bytes;
 }
 export function fromBytes(bytes: Uint8Array): bigint {
-  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  let value = 0n;
+  for (let at = (bytes.length - 1) & ~3; at >= 0; at -= 4) {
+    let word = 0;
+    for (let n = Math.min(3, bytes.length - 1 - at); n >= 0; n--)
+      word = word * 256 + bytes[at + n]!;
+    value = (value << 32n) | BigInt(word);
+  }
+  return value;
 }
 
 /** Device accesses of any length, in pieces a device understands. */
@@ -45,7 +63,10 @@ export class StoreBuffer {
   ) {}
 
   clear(): void {
-    this.pending = [];
+    if (this.pending.length > 0) this.pending = [];
+  }
+  get isEmpty(): boolean {
+    return this.pending.length === 0;
   }
   add(target: Target, bytes: Uint8Array): void {
     this.pending.push({ kind: target.kind, offset: target.offset, gpa: target.gpa, bytes });
@@ -79,6 +100,7 @@ export class StoreBuffer {
 export class GuestMemory implements LinearMemory {
   fault: GuestFault | undefined;
   private readonly bytes: Uint8Array;
+  private readonly view: DataView;
   private readonly stores: StoreBuffer;
 
   constructor(
@@ -88,6 +110,7 @@ export class GuestMemory implements LinearMemory {
     onWrite: (offset: number, length: number) => void,
   ) {
     this.bytes = new Uint8Array(memory.buffer);
+    this.view = new DataView(memory.buffer);
     this.stores = new StoreBuffer(board, this.bytes, onWrite);
   }
 
@@ -104,7 +127,7 @@ export class GuestMemory implements LinearMemory {
   read(va: bigint, size: Bytes, access: number): bigint {
     if (this.fault) return 0n;
     const inPage = 4096 - Number(va & 0xfffn);
-    if (size <= inPage) return fromBytes(this.part(va, size, access));
+    if (size <= inPage) return this.readInside(va, size, access);
     const first = this.part(va, inPage, access);
     const second = this.part(this.following(va, inPage), size - inPage, access);
     return this.fault ? 0n : fromBytes(Uint8Array.of(...first, ...second));
@@ -114,8 +137,12 @@ export class GuestMemory implements LinearMemory {
     if (this.fault) return;
     const bytes = toBytes(value, size);
     const inPage = 4096 - Number(va & 0xfffn);
+    if (size <= inPage) {
+      this.storePart(va, bytes, access);
+      return;
+    }
     this.storePart(va, bytes.subarray(0, inPage), access);
-    if (size > inPage) this.storePart(this.following(va, inPage), bytes.subarray(inPage), access);
+    this.storePart(this.following(va, inPage), bytes.subarray(inPage), access);
   }
 
   commit(): void {
@@ -127,8 +154,31 @@ export class GuestMemory implements LinearMemory {
     return BigInt.asUintN(64, va + BigInt(by));
   }
 
-  private part(va: bigint, size: number, access: number): Uint8Array {
+  /** The usual read: plain RAM, one page, nothing stored yet. */
+  private readInside(va: bigint, size: Bytes, access: number): bigint {
     const target = this.translator.data(va, access, false);
+    if (target.kind === "fault" || target.kind === "device" || !this.stores.isEmpty) {
+      return fromBytes(this.bytesOf(target, size));
+    }
+    const { view } = this;
+    const { offset } = target;
+    switch (size) {
+      case 8:
+        return view.getBigUint64(offset, true);
+      case 4:
+        return BigInt(view.getUint32(offset, true));
+      case 2:
+        return BigInt(view.getUint16(offset, true));
+      default:
+        return BigInt(view.getUint8(offset));
+    }
+  }
+
+  private part(va: bigint, size: number, access: number): Uint8Array {
+    return this.bytesOf(this.translator.data(va, access, false), size);
+  }
+
+  private bytesOf(target: Target, size: number): Uint8Array {
     if (target.kind === "fault") {
       this.fault ??= target.fault;
       return new Uint8Array(size);

@@ -47,15 +47,27 @@ const BIG = 1 << 14;
 export class Modes {
   private readonly byText = new Map<string, Mode>();
   private readonly byId: Mode[] = [];
+  private longUser: Mode | undefined;
+  private longKernel: Mode | undefined;
 
   of(state: CpuState): Mode {
     const user = state.cpl === 3;
-    if (state.code64) return this.intern({ bits: 64, flat: true, user, csBase: 0n, csLimit: 0 });
+    if (state.code64) return this.long(user);
     const bits = state.u32(attrAt(SEG.cs)) & BIG ? 32 : 16;
     const stack32 = (state.u32(attrAt(SEG.ss)) & BIG) !== 0;
     const { base: csBase, hi: csLimit } = state.segment(SEG.cs);
     const flat = bits === 32 && stack32 && isFlat(state);
     return this.intern({ bits, flat, user, csBase, csLimit });
+  }
+
+  /** The two modes of 64-bit code, which every system call and fault switches between. */
+  private long(user: boolean): Mode {
+    const known = user ? this.longUser : this.longKernel;
+    if (known) return known;
+    const added = this.intern({ bits: 64, flat: true, user, csBase: 0n, csLimit: 0 });
+    if (user) this.longUser = added;
+    else this.longKernel = added;
+    return added;
   }
 
   private intern(mode: Omit<Mode, "id">): Mode {
@@ -74,6 +86,8 @@ export class Modes {
   }
   clear(): void {
     this.byText.clear();
+    this.longUser = undefined;
+    this.longKernel = undefined;
     this.byId.length = 0;
   }
 }

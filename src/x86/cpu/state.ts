@@ -1,5 +1,10 @@
 import { CR0, type CR4, EFER, FLAG, S, SEG, SEG_BYTES, SEG_FIELD, type SegIndex } from "./layout";
 
+/** As numbers, for the getters that every event asks: bigints would be made only to be thrown away. */
+const PE = Number(CR0.PE);
+const VM = Number(FLAG.VM);
+const LMA = Number(EFER.LMA);
+
 /** The hidden part of a segment register, as values. */
 export interface Segment {
   readonly selector: number;
@@ -142,13 +147,13 @@ export class CpuState {
 
   /** Current privilege level: SS.DPL, 0 in real mode, 3 in virtual-8086 mode (SDM 3A 5.5). */
   get cpl(): number {
-    if (!(this.cr0 & CR0.PE)) return 0;
-    if (this.u64(S.rflags) & FLAG.VM) return 3;
+    if ((this.u32(S.cr0) & PE) === 0) return 0;
+    if (this.u32(S.rflags) & VM) return 3;
     return (this.u32(S.seg + SEG_BYTES * SEG.ss + SEG_FIELD.attr) >> 5) & 3;
   }
 
   get longMode(): boolean {
-    return (this.efer & EFER.LMA) !== 0n;
+    return (this.u32(S.efer) & LMA) !== 0;
   }
   get paging(): boolean {
     return (this.cr0 & CR0.PG) !== 0n;
