@@ -106,7 +106,11 @@ describe("decoder", () => {
   it("does not ask for a byte it does not need", () => {
     const asked: number[] = [];
     const bytes = [0x90, 0x90];
-    decode({ byte: (n) => (asked.push(n), bytes[n] ?? -1) }, 0n, 64);
+    const byte = (n: number): number => {
+      asked.push(n);
+      return bytes[n] ?? -1;
+    };
+    decode({ byte }, 0n, 64);
     assert.deepEqual(asked, [0]);
   });
 });
