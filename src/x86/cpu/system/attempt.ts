@@ -1,25 +1,25 @@
 import { ACCESS, type GuestFault } from "../board";
 import type { Bytes } from "../insn";
-import { CR4 } from "../layout";
+import { CR4, S } from "../layout";
 import type { CpuState } from "../state";
 import type { SysResult, SystemContext } from "./context";
 import { VECTOR } from "./vectors";
 
-/** First non-canonical address above the lower half, and first canonical one of the upper half. */
-const HALVES = {
-  48: [1n << 47n, (1n << 64n) - (1n << 47n)],
-  57: [1n << 56n, (1n << 64n) - (1n << 56n)],
-} as const;
+/** First address above the lower half, and first of the upper half. */
+const LOW_48 = 1n << 47n;
+const HIGH_48 = (1n << 64n) - LOW_48;
+const LOW_57 = 1n << 56n;
+const HIGH_57 = (1n << 64n) - LOW_57;
+const LA57 = Number(CR4.LA57);
 
 /** Is `va` (0…2^64-1) canonical for `bits` implemented linear-address bits (SDM 1 3.3.7.1)? */
 export function isCanonicalFor(va: bigint, bits: 48 | 57): boolean {
-  const [low, high] = HALVES[bits];
-  return va < low || va >= high;
+  return bits === 48 ? va < LOW_48 || va >= HIGH_48 : va < LOW_57 || va >= HIGH_57;
 }
 
 /** Canonical with the paging in force: 57 bits under CR4.LA57, else 48. */
 export const isCanonical = (state: CpuState, va: bigint): boolean =>
-  isCanonicalFor(va, state.cr4 & CR4.LA57 ? 57 : 48);
+  isCanonicalFor(va, state.u32(S.cr4) & LA57 ? 57 : 48);
 
 /**
  * The accesses and checks of one instruction or event, in the manual's order. The first failure wins
