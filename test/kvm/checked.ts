@@ -8,7 +8,7 @@ export const checked: GuestOptions = {
     guest.vm.core.state.writeLog ??= [];
     assert.deepEqual(guest.vm.check(guest.vcpu), [], `after ${step}`);
     guest.vm.core.state.writeLog = [];
-    if (step.startsWith("mov cr3"))
+    if (step.startsWith("mov cr3") && !step.endsWith("without a flush"))
       assert.deepEqual(checkSynced(guest.vm.core.state, guest.vcpu.mmu), [], `after ${step}`);
   },
 };

@@ -23,10 +23,14 @@ export class Fault {
   /** Level the leaf will have. */
   goalLevel = 1;
 
+  /** The write goes to a table of its own walk: it would be shadowed again at once. */
+  toOwnTable = false;
+
   begin(address: bigint, code: number): void {
     this.address = address;
     this.code = code;
     this.slot = undefined;
+    this.toOwnTable = false;
     this.pfn = NOSLOT_PFN;
     this.mapWritable = false;
     this.maxLevel = 1;

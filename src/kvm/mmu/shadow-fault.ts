@@ -1,4 +1,4 @@
-import { ACC } from "../../x86";
+import { ACC, type Gfn, type Gpa, type WalkResult } from "../../x86";
 import { reachPoint } from "./announce";
 import type { MmuContext } from "./context";
 import type { Fault } from "./fault-state";
@@ -27,6 +27,7 @@ export function shadowFault(state: MmuState, context: MmuContext, fault: Fault):
   }
   fault.gfn = walk.frame;
   fault.maxLevel = walk.level;
+  fault.toOwnTable = fault.write && isOnPath(walk, walk.frame);
   fault.slot = state.slotSets[0]!.find(fault.gfn);
   if (fault.slot && fault.present && fault.write && isWriteTracked(fault.slot, fault.gfn)) {
     clearFloodCounts(state, context, fault.address);
@@ -39,6 +40,13 @@ export function shadowFault(state: MmuState, context: MmuContext, fault: Fault):
   if (isFaultStale(state, context, fault)) return RET.retry;
   if (!makePagesAvailable(state)) return retry(state, "no-page");
   return fetch(state, context, fault, access);
+}
+
+/** The frame holds one of the tables of the walk. */
+function isOnPath(walk: WalkResult<Gpa>, frame: Gfn): boolean {
+  for (let level = walk.top; level >= walk.level; level--)
+    if (walk.tableFrame(level) === frame) return true;
+  return false;
 }
 
 /**

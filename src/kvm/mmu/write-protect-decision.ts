@@ -25,11 +25,11 @@ export function decideWriteProtected(
 
 /**
  * An instruction that wrote to a guest table could not be emulated: with the table's shadow pages
- * gone it runs natively (mmu.rst, "Reaction to events"). False when no page was there to blame.
+ * gone it runs natively (mmu.rst, "Reaction to events"). False when that cannot help.
  */
 export function emulationFailed(state: MmuState, context: MmuContext): boolean {
   context.stats.insn_emulation_fail++;
-  return unprotectGfn(state, context.fault.gfn);
+  return !context.fault.toOwnTable && unprotectGfn(state, context.fault.gfn);
 }
 
 /** Zaps every page that shadows this guest table. True when there was one. */

@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { GUEST_HVA } from "../../src/host";
+import type { MemoryRegion } from "../../src/kvm";
+import { gfn, gpa, hva } from "../../src/x86";
+import { checked } from "./checked";
+import { Guest } from "./guest";
+import { touchedGuest } from "./tables";
+
+const MIB = 0x100000;
+const region = (change: Partial<MemoryRegion>): MemoryRegion => ({
+  slot: 1,
+  flags: 0,
+  guestPhysAddr: gpa(64 * MIB),
+  memorySize: MIB,
+  userspaceAddr: hva(GUEST_HVA),
+  ...change,
+});
+
+/** What is asked, the errno, and words of the sentence. */
+const REFUSED: readonly (readonly [string, Partial<MemoryRegion>, string, RegExp])[] = [
+  ["F-163 an unknown flag", { flags: 8 }, "EINVAL", /unknown flags 0x8/],
+  ["a size that is not whole pages", { memorySize: 0x1234 }, "EINVAL", /multiples of 0x1000/],
+  ["an unaligned gpa", { guestPhysAddr: gpa(0x800) }, "EINVAL", /multiples of 0x1000/],
+  ["an unaligned hva", { userspaceAddr: hva(0x7f0000000100) }, "EINVAL", /multiples of 0x1000/],
+  [
+    "F-161 an hva that is not user memory",
+    { userspaceAddr: hva(2 ** 47 - 0x1000) },
+    "EINVAL",
+    /not all user memory/,
+  ],
+  ["an id beyond the limit", { slot: 32764 }, "EINVAL", /ids go to 32763/],
+  ["an address space that does not exist", { slot: 2 << 16 }, "EINVAL", /address spaces to 1/],
+  ["a gpa that wraps", { guestPhysAddr: gpa(2 ** 52 - 0x1000) }, "EINVAL", /52 bits/],
+  ["deleting what is not there", { memorySize: 0 }, "EINVAL", /does not exist/],
+  [
+    "F-160 an overlap",
+    { guestPhysAddr: gpa(15 * MIB), memorySize: 2 * MIB },
+    "EEXIST",
+    /overlaps slot 0 at gpa 0x0/,
+  ],
+  ["F-159 a new size", { slot: 0, guestPhysAddr: gpa(0) }, "EINVAL", /cannot be resized/],
+  [
+    "another backing",
+    { slot: 0, guestPhysAddr: gpa(0), memorySize: 16 * MIB, userspaceAddr: hva(0x1000) },
+    "EINVAL",
+    /is backed by hva 0x7f0000000000/,
+  ],
+  [
+    "another access",
+    { slot: 0, guestPhysAddr: gpa(0), memorySize: 16 * MIB, flags: 2 },
+    "EINVAL",
+    /read-only and writable/,
+  ],
+];
+
+describe("KVM_SET_USER_MEMORY_REGION", () => {
+  for (const [what, change, errno, words] of REFUSED)
+    it(`refuses ${what}`, () => {
+      const g = new Guest(checked);
+      const before = g.vm.generation;
+      const outcome = g.vm.setMemoryRegion(region(change));
+      assert.ok(outcome.kind === "refused");
+      assert.equal(outcome.errno, errno);
+      assert.match(outcome.reason, words);
+      assert.equal(g.vm.generation, before);
+    });
+
+  it("F-158 creates, changes flags, moves and deletes; the generation tells how often", () => {
+    const g = touchedGuest(checked);
+    const seen = (outcome: string): [string, bigint] => [outcome, g.vm.generation];
+    assert.equal(g.vm.generation, 2n);
+    assert.deepEqual(seen(g.setSlot(1, 0x4000, 0x100, GUEST_HVA)), ["create", 4n]);
+    assert.deepEqual(seen(g.setSlot(1, 0x4000, 0x100, GUEST_HVA)), ["none", 4n]);
+    assert.deepEqual(seen(g.setSlot(1, 0x4000, 0x100, GUEST_HVA, 1)), ["flags", 6n]);
+    assert.deepEqual(seen(g.setSlot(1, 0x8000, 0x100, GUEST_HVA, 1)), ["move", 10n]);
+    assert.deepEqual(seen(g.setSlot(1, 0, 0, GUEST_HVA)), ["delete", 14n]);
+    assert.equal(g.read(3, 0x5000).kind, "ok");
+  });
+
+  it("F-038 two slots may share host memory: what is written by one gpa is read by the other", () => {
+    const g = touchedGuest(checked);
+    assert.equal(g.setSlot(1, 0x4000, 0x100, GUEST_HVA), "create");
+    g.entry(0x4040, 0x4009067);
+    g.write(3, 0x5000, 0x1234);
+    assert.deepEqual(g.read(3, 0x8000), { kind: "ok", value: 0x1234n, emulated: false });
+    assert.equal(g.vm.slots[1]?.hvaOf(gfn(0x4009)), g.vm.slots[0]?.hvaOf(gfn(9)));
+  });
+
+  it("F-137 F-139 INV-L-02 ragged ends of a slot bar large pages for good", () => {
+    const g = new Guest();
+    g.process.mmap(hva(0x7e0000000000), 4 * MIB, { kind: "anonymous", writable: true });
+    g.setSlot(1, 0x4100, 0x300, 0x7e0000100000);
+    const [large, huge] = g.vm.slots[1]!.arch.lpage;
+    assert.deepEqual([...large], [1, 0]);
+    assert.deepEqual([...huge], [1]);
+  });
+
+  it("F-162 memory that is not aligned alike in both spaces bars them everywhere", () => {
+    const g = new Guest();
+    g.process.mmap(hva(0x7e0000000000), 8 * MIB, { kind: "anonymous", writable: true });
+    g.setSlot(1, 0x4000, 0x600, 0x7e0000001000);
+    assert.deepEqual([...g.vm.slots[1]!.arch.lpage[0]], [1, 1, 1]);
+  });
+
+  it("F-003 a gpa outside every slot is never memory", () => {
+    const g = touchedGuest(checked).entry(0x4040, 0x1000067);
+    assert.deepEqual(g.read(3, 0x8000), { kind: "device", gpa: 0x1000000 });
+  });
+
+  it("a read-only slot is read natively and written as a device", () => {
+    const g = touchedGuest(checked);
+    g.process.mmap(hva(0x7e0000000000), MIB, { kind: "anonymous", writable: true });
+    g.setSlot(1, 0x4000, 0x100, 0x7e0000000000, 2);
+    g.entry(0x4040, 0x4000067);
+    assert.equal(g.read(3, 0x8000).kind, "ok");
+    const { exits } = g.vcpu.mmu.stats;
+    g.read(3, 0x8000);
+    assert.equal(g.vcpu.mmu.stats.exits, exits);
+    assert.deepEqual(g.write(3, 0x8008, 1), { kind: "device", gpa: 0x4000008 });
+  });
+
+  it("the limit on shadow pages follows the size of memory: 2 %, at least 64", () => {
+    const g = new Guest();
+    assert.equal(g.vm.maxPages, 0x1000 / 50 - ((0x1000 / 50) % 1));
+    g.setSlot(0, 0, 0, GUEST_HVA);
+    assert.equal(g.vm.maxPages, 64);
+  });
+});

@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { CR0, CR4, EFER, gfn } from "../../../src/x86";
+import { checked } from "../checked";
+import { Guest } from "../guest";
+import { firstGuest, NP, sp, touchedGuest } from "../tables";
+
+/** Two address spaces over one page table, with PCIDs 1 and 2. */
+const tagged = (): Guest => {
+  const g = firstGuest(checked).entry(0xa000, 0x2007);
+  g.cpu.cr4 |= CR4.PCIDE;
+  g.cpu.cr3 = 0x1001n;
+  g.vcpu.restored();
+  g.enter();
+  g.write(3, 0x5000, 1);
+  g.entry(0x4030, 0x4067);
+  return g;
+};
+
+describe("CR3 and TLB instructions", () => {
+  it("F-120 A → B → A finds the first root as it was", () => {
+    const g = touchedGuest(checked).entry(0xa000, 0x2007);
+    g.movCr3(0xa000);
+    g.events();
+    g.movCr3(0x1000);
+    assert.deepEqual(g.events(["kvm_mmu_get_page"]), []);
+  });
+
+  it("F-120 three roots are kept, the fourth goes", () => {
+    const g = touchedGuest(checked);
+    for (const root of [0xa000, 0xb000, 0xc000, 0xd000]) g.movCr3(root);
+    assert.deepEqual(
+      g.vcpu.prevRoots.map((page) => page?.gfn),
+      [0xc, 0xb, 0xa],
+    );
+    assert.equal(g.vm.pagesOf(gfn(1))[0]?.rootCount, 0);
+  });
+
+  it("F-121 a CR3 load with bit 63 keeps what is cached of the PCID", () => {
+    const g = tagged();
+    g.write(0, 0x6028, 0xb067);
+    g.movCr3(0xa002, true);
+    g.movCr3(0x1001, true);
+    assert.equal(g.spte(sp(3, 5)), 0x100009e67n);
+    g.movCr3(0x1001);
+    assert.equal(g.spte(sp(3, 5)), NP);
+  });
+
+  it("F-121 a flush of another PCID frees its cached root", () => {
+    const g = tagged();
+    g.movCr3(0xa002, true);
+    assert.equal(g.vcpu.prevRoots[0]?.gfn, 1);
+    g.invpcid(1, 1, 0n);
+    assert.equal(g.vcpu.prevRoots[0], undefined);
+  });
+
+  it("F-122 INVPCID 0 syncs one address, 2 and 3 everything", () => {
+    for (const type of [0, 2, 3]) {
+      const g = tagged();
+      g.write(0, 0x6028, 0xb067);
+      g.invpcid(type, 1, 0x5000n);
+      assert.equal(g.spte(sp(3, 5)), NP, `type ${type}`);
+    }
+    const other = tagged();
+    other.write(0, 0x6028, 0xb067);
+    other.invpcid(0, 2, 0x5000n);
+    assert.equal(other.spte(sp(3, 5)), 0x100009e67n);
+  });
+
+  it("F-020 toggling CR4.PGE syncs the root", () => {
+    const g = touchedGuest(checked).entry(0x4030, 0x4067);
+    g.write(0, 0x6028, 0xb067);
+    g.movCr4(g.cpu.cr4 | CR4.PGE);
+    assert.equal(g.spte(sp(3, 5)), NP);
+    assert.equal(g.vm.stats.mmu_unsync, 0);
+  });
+
+  it("F-020 the shadow of a global page is not global", () => {
+    const g = firstGuest(checked).entry(0x4028, 0x9167).enter();
+    g.read(3, 0x5000);
+    assert.equal(g.spte(sp(3, 5)) & 0x100n, 0n);
+  });
+
+  it("F-030 INVLPG of a non-canonical address counts and does nothing", () => {
+    const g = touchedGuest(checked).entry(0x4030, 0x4067);
+    g.write(0, 0x6028, 0xb067);
+    g.log.length = 0;
+    g.invlpg(0x8000_0000_0000_0000n);
+    assert.equal(g.vcpu.mmu.stats.invlpg, 1);
+    assert.deepEqual(
+      g.log.map((event) => event.name),
+      ["kvm_exit", "kvm_entry"],
+    );
+  });
+
+  it("F-040 F-041 F-042 writes to control registers, INVLPG and faults are announced", () => {
+    const g = touchedGuest(checked);
+    g.movCr3(0x1000).invlpg(0x5000);
+    g.read(3, 0x7000);
+    assert.deepEqual(g.events(["kvm_cr", "kvm_page_fault"]), [
+      "kvm_cr: cr_write 3 = 0x1000",
+      "kvm_page_fault: vcpu 0 rip 0x100000 address 0x0000000000007000 error_code 0x4",
+    ]);
+  });
+
+  it("F-118 CR0.WP without paging changes nothing", () => {
+    const g = new Guest(checked);
+    g.cpu.cr0 = CR0.PE;
+    g.cpu.cr4 = 0n;
+    g.cpu.efer = 0n;
+    g.vcpu.restored();
+    g.enter();
+    g.log.length = 0;
+    g.movCr0(CR0.PE | CR0.WP);
+    assert.deepEqual(g.events(["kvm_mmu_get_page", "root_free"]), []);
+  });
+
+  it("F-028 with EFER.NX off bit 63 of a gpte is reserved, also for what was mapped before", () => {
+    const g = touchedGuest(checked).entry(0x4040, 0x8000000000009067n);
+    assert.equal(g.read(3, 0x8000).kind, "ok");
+    assert.deepEqual(g.fetch(3, 0x8000), { kind: "fault", error: 0x15, cr2: 0x8000n });
+    g.setEfer(g.cpu.efer & ~EFER.NX);
+    assert.deepEqual(g.read(3, 0x8000), { kind: "fault", error: 0xd, cr2: 0x8000n });
+  });
+
+  it("F-016 F-017 guests with 32-bit and PAE paging are refused in words, for now", () => {
+    const g = touchedGuest();
+    g.cpu.efer = 0n;
+    g.vcpu.eferWritten(0xd00n, 0n);
+    assert.equal(g.vcpu.failure, "not implemented: PAE guest paging under mmu: shadow");
+    g.movCr4(0n);
+    assert.equal(g.vcpu.failure, "not implemented: 32-bit guest paging under mmu: shadow");
+    g.movCr0(CR0.PE);
+    assert.equal(g.vcpu.failure, undefined);
+  });
+
+  it("F-019 a 5-level guest walks five levels", () => {
+    const g = new Guest(checked);
+    g.cpu.cr4 |= CR4.LA57;
+    g.cpu.cr3 = 0xa000n;
+    g.entry(0xa008, 0x1067).entry(0x1000, 0x2067).entry(0x2000, 0x3067);
+    g.entry(0x3000, 0x4067).entry(0x4028, 0x9067);
+    g.vcpu.restored();
+    g.enter();
+    assert.equal(g.read(0, 0x0001_0000_0000_5000n).kind, "ok");
+    assert.equal(g.vm.pagesOf(gfn(0xa))[0]?.level, 5);
+    assert.equal(g.vm.usedPages, 5);
+  });
+
+  it("F-024 F-132 a 1G guest page is split into direct pages, or reserved where CPUID lacks it", () => {
+    const g = firstGuest(checked).entry(0x2008, 0xe7).enter();
+    g.write(3, 0x40005000, 3);
+    assert.deepEqual(
+      g.vm.pagesOf(gfn(0)).map((page) => [page.level, page.direct]),
+      [
+        [1, true],
+        [2, true],
+      ],
+    );
+    const without = firstGuest({ ...checked, features: { gigabytePages: false } })
+      .entry(0x2008, 0xe7)
+      .enter();
+    assert.deepEqual(without.read(3, 0x40005000), { kind: "fault", error: 0xd, cr2: 0x40005000n });
+  });
+});

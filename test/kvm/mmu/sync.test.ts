@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { ALLOW, gfn } from "../../../src/x86";
+import { checked } from "../checked";
+import type { Guest } from "../guest";
+import { NP, sp, touchedGuest } from "../tables";
+
+/** G1 with its page table mapped at gva 0x6000 and unsync. */
+const unsynced = (): Guest => {
+  const g = touchedGuest(checked).entry(0x4030, 0x4067);
+  g.write(0, 0x6ff8, 0);
+  g.log.length = 0;
+  return g;
+};
+
+describe("sync", () => {
+  it("F-093 a second root that links an unsync page gets it fresh; it stays unsync", () => {
+    const g = unsynced();
+    g.write(0, 0x6028, 0xb067);
+    g.entry(0xa000, 0x2027);
+    const other = g.addVcpu();
+    other.cpu.cr3 = 0xa000n;
+    other.vcpu.enter();
+    assert.deepEqual(other.access(3, 0x5000n, 0, 0n).kind, "ok");
+    const table = g.vm.pagesOf(gfn(4))[0]!;
+    assert.equal(g.vm.rmapOf(gfn(9), 1), 0);
+    assert.equal(g.spte(sp(3, 5)) >> 12n, 0x10000bn);
+    assert.deepEqual(g.vm.check(), []);
+    assert.equal(table.parentPtes !== 0, true);
+  });
+
+  it("INV-T-03 a leaf that loses W by a sync is flushed from every TLB", () => {
+    const g = unsynced();
+    const other = g.addVcpu();
+    other.vcpu.enter();
+    other.access(3, 0x5000n, 2, 5n);
+    const cached = () => [...other.cpu.tlb.values()].some((e) => e.allow & ALLOW.write);
+    assert.ok(cached());
+    g.write(0, 0x6028, 0x9065);
+    assert.ok(cached(), "the guest has not flushed yet");
+    g.movCr3(0x1000);
+    assert.equal(g.spte(sp(3, 5)), 0x100009a25n);
+    assert.ok(!cached());
+  });
+
+  it("a gpte whose A bit was cleared is dropped, so the next use sets it", () => {
+    const g = unsynced();
+    g.write(0, 0x6028, 0x9047);
+    g.movCr3(0x1000);
+    assert.equal(g.spte(sp(3, 5)), NP);
+    g.read(3, 0x5000);
+    assert.equal(g.entryAt(0x4028), 0x9067n);
+  });
+
+  it("F-092 a frame that becomes an upper-level table loses its unsync page", () => {
+    const g = unsynced();
+    g.entry(0x2008, 0x4067).entry(0x4000, 0xb067).entry(0xb000, 0xc067);
+    g.read(0, 0x40000000);
+    assert.equal(g.vm.stats.mmu_unsync, 0);
+    assert.deepEqual(
+      g.vm.pagesOf(gfn(4)).map((page) => page.level),
+      [2],
+    );
+  });
+
+  it("F-069 a table that points at itself is shadowed once for each level", () => {
+    const g = touchedGuest(checked).entry(0x1ff8, 0x1067);
+    g.read(0, 0xfffffffffffff000n);
+    assert.deepEqual(
+      g.vm
+        .pagesOf(gfn(1))
+        .map((page) => page.level)
+        .sort(),
+      [1, 2, 3, 4],
+    );
+    assert.deepEqual(g.vm.check(), []);
+  });
+
+  it("F-091 a table recycled as data is written natively after the first fault", () => {
+    const g = unsynced();
+    const { exits } = g.vcpu.mmu.stats;
+    for (let i = 0; i < 512; i++) if (i !== 6) g.write(0, 0x6000 + 8 * i, i * 2);
+    assert.equal(g.vcpu.mmu.stats.exits, exits);
+  });
+});
