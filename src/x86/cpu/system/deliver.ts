@@ -71,8 +71,10 @@ export function deliverOnce(
   ctx.mem.commit();
   entry.commit();
   state.setU32(S.shadow, 0);
-  // A single-step trap that MOV SS held back is lost; data breakpoints are not (SDM 3A 6.8.3).
-  state.setU32(S.pendingDb, state.u32(S.pendingDb) & ~SINGLE_STEP);
+  // A single-step trap that MOV SS held back is lost; data breakpoints wait on, unless this #DB
+  // reported them (SDM 3A 6.8.3).
+  const waiting = event.vector === VECTOR.DB && event.kind !== "software" ? 0 : ~SINGLE_STEP;
+  state.setU32(S.pendingDb, state.u32(S.pendingDb) & waiting);
   state.setU32(S.activity, RUNNING);
   if (event.kind === "nmi") state.setU32(S.nmiBlocked, 1);
   ctx.stateChanged();

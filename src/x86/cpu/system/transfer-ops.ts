@@ -14,6 +14,9 @@ import { sysenter, sysexit } from "./sysenter";
 import type { SysopTable } from "./sysop";
 import { VECTOR } from "./vectors";
 
+/** DR6.B0…B3 */
+const DATA_HITS = 0xf;
+
 /** Ways to another code segment, privilege level or handler. */
 export const TRANSFER_OPS: SysopTable = {
   iret: (ctx, insn) => iret(ctx, insn.operandSize),
@@ -38,7 +41,11 @@ export const TRANSFER_OPS: SysopTable = {
   },
   int3: (ctx) => raise(ctx, "software", VECTOR.BP),
   into: (ctx) => (ctx.state.rflags & FLAG.OF ? raise(ctx, "software", VECTOR.OF) : undefined),
-  int1: (ctx) => raise(ctx, "trap", VECTOR.DB),
+  int1(ctx) {
+    // Data breakpoints that MOV SS held back are reported by the same #DB.
+    const hits = ctx.state.u32(S.pendingDb) & DATA_HITS;
+    return raise(ctx, "trap", VECTOR.DB, hits === 0 ? {} : { dr6: hits });
+  },
   bound(ctx, insn) {
     const attempt = new Attempt(ctx);
     const size = insn.operandSize as 2 | 4;
@@ -59,8 +66,13 @@ export const TRANSFER_OPS: SysopTable = {
  * An instruction that is an event. What prevents its delivery is that instruction's fault. No
  * single-step trap follows: the delivery has cleared TF.
  */
-function raise(ctx: SysopContext, kind: "software" | "trap", vector: number): SysResult {
-  const event: DeliveryEvent = { vector, kind, returnRip: ctx.nextRip };
+function raise(
+  ctx: SysopContext,
+  kind: "software" | "trap",
+  vector: number,
+  cause: { readonly dr6?: number } = {},
+): SysResult {
+  const event: DeliveryEvent = { vector, kind, returnRip: ctx.nextRip, ...cause };
   const outcome = deliverOnce(ctx, event);
   return outcome ?? { kind: "jumped", trapFlagAfter: true };
 }

@@ -311,6 +311,16 @@ describe("event delivery", () => {
     assert.equal(bench.state.u32(S.pendingDb), 1);
   });
 
+  it("INT1 reports data breakpoints held back before it, INT 1 leaves them waiting", () => {
+    const bench = new Bench("long");
+    bench.state.setU32(S.pendingDb, 2);
+    bench.execute("cd 01");
+    assert.equal(bench.state.u32(S.pendingDb), 2);
+    bench.execute("f1");
+    assert.equal(bench.state.u32(S.pendingDb), 0);
+    assert.equal(bench.state.u64(S.dr + 48), 0xffff0ff2n);
+  });
+
   it("RF is pushed set for faults only, and as asked for breakpoints and REP", () => {
     const cases = [
       [{ vector: 6, kind: "fault" }, true],
