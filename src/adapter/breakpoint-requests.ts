@@ -71,20 +71,21 @@ export function setFunctionBreakpoints(
   return replace(debuggee, "functions", made);
 }
 
+/** Each filter with its own condition. */
 export function setExceptionBreakpoints(
   debuggee: Debuggee,
   args: DebugProtocol.SetExceptionBreakpointsArguments,
 ): Answers {
-  const options = args.filterOptions ?? [];
-  const plain = args.filters.filter((id) => !options.some((option) => option.filterId === id));
-  const requests = [
-    ...plain.map((filter) => ({ filter, id: debuggee.breakpoints.newId() })),
-    ...options.map(({ filterId, condition }) => ({
-      filter: filterId,
-      id: debuggee.breakpoints.newId(),
-      ...(condition ? { condition } : {}),
-    })),
+  // The two lists add up, and are answered in this order.
+  const wanted: readonly DebugProtocol.ExceptionFilterOptions[] = [
+    ...args.filters.map((filterId) => ({ filterId })),
+    ...(args.filterOptions ?? []),
   ];
+  const requests = wanted.map(({ filterId, condition }) => ({
+    filter: filterId,
+    id: debuggee.breakpoints.newId(),
+    ...(condition ? { condition } : {}),
+  }));
   const verdicts = debuggee.breakpoints.events.setFilters(requests);
   const answers = requests.map(({ id }, i): Answer => {
     const { verified = false, message } = verdicts[i] ?? {};

@@ -4,6 +4,7 @@ import {
   type Gate,
   type Scope,
   type Symbols,
+  stackTrace,
   type Until,
 } from "../debug";
 import type { Machine, StopReason } from "../machine";
@@ -118,9 +119,10 @@ export class Breakpoints implements Execution {
   private holds({ vcpu, address }: Arrival): boolean {
     // A fault's handler came back: RF says the instruction was stopped at before (SDM 3B 17.3.1.1).
     if ((this.machine.vcpus[vcpu]?.state.rflags ?? 0n) & FLAG.RF) return false;
-    const scope: Scope = { machine: this.machine, symbols: this.symbols, vcpu };
-    const stopping = this.all().filter(({ addresses, gate }) => {
-      if (!addresses.includes(address)) return false;
+    const here = this.all().filter(({ addresses }) => addresses.includes(address));
+    if (here.length === 0) return false;
+    const scope = this.scope(vcpu);
+    const stopping = here.filter(({ gate }) => {
       const decision = gate.decide(scope);
       if (decision.kind === "log") this.owner.log(decision.text);
       if (decision.kind === "stop") this.problem ??= decision.text;
@@ -128,6 +130,13 @@ export class Breakpoints implements Execution {
     });
     this.hits = stopping.map(({ id }) => id);
     return stopping.length > 0;
+  }
+
+  /** With the frame, so that a condition can name the locals of its function. */
+  private scope(vcpu: number): Scope {
+    const { machine, symbols } = this;
+    const [frame] = stackTrace(machine, vcpu, symbols, 1).frames;
+    return { machine, symbols, vcpu, ...(frame ? { frame } : {}) };
   }
 
   private all(): readonly CodeBreakpoint[] {

@@ -105,7 +105,9 @@ export class Debuggee {
   /** What an expression is about: a frame the client named, or the vCPU in focus. */
   scope(frame?: FrameHandle): Scope {
     const base = { machine: this.machine, symbols: this.symbols, vcpu: frame?.vcpu ?? this.focus };
-    return frame ? { ...base, frame: frame.frame } : base;
+    // The innermost frame is read afresh: a person may have set its registers.
+    const now = frame?.isInnermost ? this.stack(frame.vcpu).frames[0] : frame?.frame;
+    return now ? { ...base, frame: now } : base;
   }
 
   stack(vcpu: number): StackTrace {

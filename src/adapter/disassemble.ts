@@ -6,6 +6,8 @@ import { hex, moved, parsePlace } from "./memory-reference";
 import { type Refusal, refusals } from "./refusal";
 import { sourceOf } from "./source-reference";
 
+const SPACES = { gpa: "guest physical", hva: "host virtual", hpa: "host physical" } as const;
+
 /** Instructions listed, or passed over, in one answer. */
 const MOST = 50_000;
 
@@ -22,11 +24,8 @@ export function disassemble(
   if (Math.abs(skipped) > MOST || count > MOST)
     return refusals.tooMuch("That many instructions", MOST);
   // VS Code's view knows one table by number: guest virtual code only.
-  if (place.space !== "gva") {
-    return refusals.badReference(
-      `${args.memoryReference} (only guest virtual code is disassembled)`,
-    );
-  }
+  if (place.space !== "gva")
+    return refusals.physicalCode(args.memoryReference, SPACES[place.space]);
   const vcpu = debuggee.machine.vcpus[debuggee.focus];
   if (!vcpu) throw new Error(`there is no vCPU ${debuggee.focus}`);
   const space = debuggee.machine.gva(vcpu.id, place.root);

@@ -5,6 +5,8 @@ import type { Frame } from "../debug";
 export interface FrameHandle {
   readonly vcpu: number;
   readonly frame: Frame;
+  /** Its registers are the vCPU's own, and can be set. */
+  readonly isInnermost: boolean;
 }
 
 /** Which part of a list a client wants, and how numbers are to be shown. */

@@ -45,7 +45,8 @@ export const refusals = {
   over: () => new Refusal(1009, "The session ended before the machine was ready."),
   tooMuch: (what: string, most: number) =>
     new Refusal(1010, `${what} at once is too much; ask for at most ${most}.`),
-  launch: (text: string) => new Refusal(1100, text, true),
+  /** The machine's own reasons are lines of a terminal too, so the full stop is put here. */
+  launch: (text: string) => new Refusal(1100, text.replace(/[^.?!]$/, "$&."), true),
   expression: (text: string) => new Refusal(1200, text),
   staleReference: () =>
     new Refusal(1201, "That value belongs to an earlier stop; open the scope again."),
@@ -57,6 +58,11 @@ export const refusals = {
       `"${reference}" is not an address: use 0x…, gva:0x…, gpa:0x…, hva:0x… or hpa:0x….`,
     ),
   unwritable: (text: string) => new Refusal(1302, text),
+  physicalCode: (reference: string, space: string) =>
+    new Refusal(
+      1304,
+      `"${reference}" is ${space}: only guest virtual code is listed; use the gva that is mapped there.`,
+    ),
   setVariable: (text: string) => new Refusal(1400, text),
   unknownView: (view: string) => new Refusal(1500, `There is no view "${view}".`),
   unknownSource: () =>

@@ -16,7 +16,7 @@ export function setVariable(
   const register = frame && registerNamed(name);
   if (!register)
     return refusals.setVariable(`"${name}" cannot be set here; write its bytes as memory.`);
-  if (debuggee.stack(frame.vcpu).frames[0] !== frame.frame)
+  if (!frame.isInnermost)
     return refusals.setVariable(
       `${name} of a caller is worked out from its stack; set it in the innermost frame.`,
     );

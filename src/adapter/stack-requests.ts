@@ -35,8 +35,9 @@ function stackFrame(
   place: SourceFrame,
 ): DebugProtocol.StackFrame {
   const interrupt = frame.kind === "interrupt";
+  const isInnermost = frame === debuggee.stack(vcpu).frames[0];
   return {
-    id: debuggee.frames.add({ vcpu, frame }),
+    id: debuggee.frames.add({ vcpu, frame, isInnermost }),
     name: interrupt ? `${place.name} (interrupt)` : place.name,
     ...(place.path ? { source: sourceOf(place.path) } : {}),
     // 0 says that there is none, however the client counts.

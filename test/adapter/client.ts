@@ -1,10 +1,29 @@
+import assert from "node:assert/strict";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { nodeSurroundings, Session } from "../../src/adapter";
+import {
+  nodeSurroundings,
+  Session,
+  type TreeArguments,
+  type TreeResponse,
+  type ViewName,
+} from "../../src/adapter";
+import type { Machine } from "../../src/machine";
 
+type Breakpoints = DebugProtocol.SetBreakpointsResponse["body"];
+type StackTrace = Required<DebugProtocol.StackTraceResponse["body"]>;
+type ReadMemory = NonNullable<DebugProtocol.ReadMemoryResponse["body"]>;
 type Event = DebugProtocol.Event & { readonly body: Record<string, unknown> };
 
-/** A request that was refused: the adapter's sentence. */
-export class Refused extends Error {}
+/** A request that was refused: the adapter's sentence, with its number. */
+export class Refused extends Error {
+  constructor(
+    text: string | undefined,
+    readonly id: number | undefined,
+    readonly body: { readonly error?: DebugProtocol.Message } | undefined,
+  ) {
+    super(text);
+  }
+}
 
 /** A client of the adapter in this very process: requests as promises, events in order. */
 export class Client {
@@ -17,7 +36,8 @@ export class Client {
   output = "";
   private seq = 1;
 
-  constructor() {
+  /** `said`: what the client says of itself besides its name. */
+  constructor(private readonly said: Partial<DebugProtocol.InitializeRequestArguments> = {}) {
     this.session.setRunAsServer(true);
     this.session.onDidSendMessage((message) =>
       this.receive(message as DebugProtocol.ProtocolMessage),
@@ -33,8 +53,15 @@ export class Client {
     const message = { seq, type: "request", command, arguments: args };
     this.session.handleMessage(message as DebugProtocol.Request);
     const { success, message: text, body } = await response;
-    if (!success) throw new Refused(text);
+    if (!success) throw new Refused(text, body?.error?.id, body);
     return body as T;
+  }
+
+  /** The refusal of a request that must not be served. */
+  async refused(command: string, args: object = {}): Promise<Refused> {
+    const outcome = await this.request(command, args).catch((problem: unknown) => problem);
+    assert.ok(outcome instanceof Refused, `${command} was served: ${JSON.stringify(outcome)}`);
+    return outcome;
   }
 
   /** The next event of this name, including one that came before it was asked for. */
@@ -46,8 +73,8 @@ export class Client {
   }
 
   /** Launches and configures; resolves at the stop on entry, or at once without it. */
-  async launch(args: object, configure: () => Promise<void> = async () => {}): Promise<void> {
-    await this.request("initialize", { adapterID: "penumbra" });
+  async launch(args: object, configure: () => Promise<unknown> = async () => {}): Promise<void> {
+    await this.request("initialize", { adapterID: "penumbra", ...this.said });
     await this.request("launch", args);
     await this.event("initialized");
     await configure();
@@ -64,25 +91,92 @@ export class Client {
     return this.stopped();
   }
 
-  async step(command: "next" | "stepIn" | "stepOut", granularity = "statement") {
-    await this.request(command, { threadId: 1, granularity });
+  async step(command: "next" | "stepIn" | "stepOut", granularity = "statement", threadId = 1) {
+    await this.request(command, { threadId, granularity });
     return this.stopped();
   }
 
-  async evaluate(expression: string, context = "watch"): Promise<string> {
-    const frameId = await this.topFrame();
-    const { result } = await this.request<{ result: string }>("evaluate", {
-      expression,
-      context,
-      frameId,
-    });
-    return result;
+  /** Sets these function breakpoints in place of all others. */
+  async functions(...names: readonly (string | DebugProtocol.FunctionBreakpoint)[]) {
+    const breakpoints = names.map((name) => (typeof name === "string" ? { name } : name));
+    const body = await this.request<Breakpoints>("setFunctionBreakpoints", { breakpoints });
+    return body.breakpoints;
   }
 
-  async stack(): Promise<readonly DebugProtocol.StackFrame[]> {
-    const body = await this.request<DebugProtocol.StackTraceResponse["body"]>("stackTrace", {
-      threadId: 1,
+  /** Sets these breakpoints in place of all others in a file. */
+  async lines(path: string, ...lines: readonly (number | DebugProtocol.SourceBreakpoint)[]) {
+    const breakpoints = lines.map((line) => (typeof line === "number" ? { line } : line));
+    const body = await this.request<Breakpoints>("setBreakpoints", {
+      source: { path },
+      breakpoints,
     });
+    return body.breakpoints;
+  }
+
+  /** Sets these exception filters in place of all others: names, or names with conditions. */
+  async filters(...filters: readonly (string | DebugProtocol.ExceptionFilterOptions)[]) {
+    const body = await this.request<Breakpoints>("setExceptionBreakpoints", {
+      filters: filters.filter((f) => typeof f === "string"),
+      filterOptions: filters.filter((f) => typeof f !== "string"),
+    });
+    return body.breakpoints;
+  }
+
+  /** Runs to where a function's body begins. */
+  async runTo(name: string): Promise<void> {
+    await this.functions(name);
+    assert.equal((await this.go()).reason, "breakpoint");
+    await this.functions();
+  }
+
+  async scopes(): Promise<readonly DebugProtocol.Scope[]> {
+    const frameId = await this.topFrame();
+    return (await this.request<DebugProtocol.ScopesResponse["body"]>("scopes", { frameId })).scopes;
+  }
+
+  async variables(variablesReference: number, more: object = {}) {
+    const body = await this.request<DebugProtocol.VariablesResponse["body"]>("variables", {
+      variablesReference,
+      ...more,
+    });
+    return body.variables;
+  }
+
+  /** The rows of a scope of the innermost frame. */
+  async scope(name: string): Promise<readonly DebugProtocol.Variable[]> {
+    const scope = (await this.scopes()).find((s) => s.name === name);
+    assert.ok(scope, `there is no scope ${name}`);
+    return this.variables(scope.variablesReference);
+  }
+
+  read(memoryReference: string, count: number, offset?: number) {
+    return this.request<ReadMemory>("readMemory", {
+      memoryReference,
+      count,
+      ...(offset === undefined ? {} : { offset }),
+    });
+  }
+
+  tree(view: ViewName, args: Partial<TreeArguments> = {}): Promise<TreeResponse> {
+    return this.request<TreeResponse>("penumbra/tree", { view, ...args });
+  }
+
+  async evaluate(expression: string, context = "watch"): Promise<string> {
+    return (await this.evaluated(expression, { context })).result;
+  }
+
+  /** The whole answer, in the innermost frame. */
+  async evaluated(expression: string, more: object = {}) {
+    const frameId = await this.topFrame();
+    return this.request<DebugProtocol.EvaluateResponse["body"]>("evaluate", {
+      expression,
+      frameId,
+      ...more,
+    });
+  }
+
+  async stack(threadId = 1): Promise<readonly DebugProtocol.StackFrame[]> {
+    const body = await this.request<StackTrace>("stackTrace", { threadId });
     return body.stackFrames;
   }
 
@@ -94,6 +188,12 @@ export class Client {
 
   private async topFrame(): Promise<number | undefined> {
     return (await this.stack())[0]?.id;
+  }
+
+  /** The machine itself, for what no request tells. */
+  get machine(): Machine {
+    const { debuggee } = this.session as unknown as { debuggee: { machine: Machine } };
+    return debuggee.machine;
   }
 
   dispose(): void {

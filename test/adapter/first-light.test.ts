@@ -1,39 +1,20 @@
 import assert from "node:assert/strict";
-import path from "node:path";
-import type { TreeResponse } from "../../src/adapter";
-import { Client } from "./client";
-
-const TOUR = path.resolve("media/guests/paging-tour");
-const program = path.join(TOUR, "paging-tour.elf");
-const source = (name: string) => ({ path: path.join(TOUR, name) });
+import { eachWithClient, program, sourcePath } from "./tour";
 
 describe("a session with the paging tour", () => {
-  let client: Client;
-  beforeEach(() => {
-    client = new Client();
-  });
-  afterEach(() => client.dispose());
-
-  const filters = (...ids: string[]) => client.request("setExceptionBreakpoints", { filters: ids });
+  const session = eachWithClient();
 
   it("stops on entry, before the first instruction", async () => {
+    const { client } = session;
     await client.launch({ program });
     assert.equal((await client.stopped()).reason, "entry");
     assert.equal(await client.where(), "boot.S:26 _start");
   });
 
   it("stops at a line breakpoint and steps over statements", async () => {
-    await client.launch({ program }, async () => {
-      const { breakpoints } = await client.request<{ breakpoints: { verified: boolean }[] }>(
-        "setBreakpoints",
-        { source: source("demand-paging.c"), breakpoints: [{ line: 30 }] },
-      );
-      assert.deepEqual(
-        breakpoints.map((b) => b.verified),
-        [true],
-      );
-    });
-    await client.stopped();
+    const client = await session.onTour();
+    const [breakpoint] = await client.lines(sourcePath("demand-paging.c"), 30);
+    assert.equal(breakpoint?.verified, true);
     assert.equal((await client.go()).reason, "breakpoint");
     assert.equal(await client.where(), "demand-paging.c:30 demand_paging");
     await client.step("next");
@@ -41,10 +22,8 @@ describe("a session with the paging tour", () => {
   });
 
   it("stops on the guest's own page faults, before they are delivered", async () => {
-    await client.launch({ program }, async () => {
-      await filters("pf");
-    });
-    await client.stopped();
+    const client = await session.onTour();
+    await client.filters("pf");
     const stop = await client.go();
     assert.equal(stop.reason, "exception");
     assert.match(
@@ -61,15 +40,12 @@ describe("a session with the paging tour", () => {
   });
 
   it("shows the host address of a page change when the guest remaps it", async () => {
-    await client.launch({ program }, async () => {
-      await filters("invlpg");
-    });
-    await client.stopped();
+    const client = await session.onTour();
+    await client.filters("invlpg");
     const stop = await client.go();
     assert.match(stop.description ?? "", /^INVLPG of gva 0x40277000/);
     assert.equal(await client.where(), "stale-translation.c:31 stale_translation");
-    const tree = await client.request<TreeResponse>("penumbra/tree", { view: "unsync" });
-    assert.ok(tree.nodes.length > 0, "a page is unsync before the INVLPG");
+    assert.ok((await client.tree("unsync")).nodes.length > 0, "a page is unsync before the INVLPG");
     const before = await client.evaluate("hpa(0x40277000)");
     await client.step("next");
     assert.equal(await client.where(), "stale-translation.c:32 stale_translation");
@@ -77,15 +53,10 @@ describe("a session with the paging tour", () => {
   });
 
   it("a CR3 load syncs: after one step the unsync view is empty", async () => {
-    await client.launch({ program }, async () => {
-      await client.request("setBreakpoints", {
-        source: source("stale-translation.c"),
-        breakpoints: [{ line: 41 }],
-      });
-    });
-    await client.stopped();
+    const client = await session.onTour();
+    await client.lines(sourcePath("stale-translation.c"), 41);
     await client.go();
-    const unsync = () => client.request<TreeResponse>("penumbra/tree", { view: "unsync" });
+    const unsync = () => client.tree("unsync");
     assert.equal((await unsync()).badge, 2);
     await client.step("next");
     assert.deepEqual((await unsync()).nodes, []);
@@ -93,6 +64,7 @@ describe("a session with the paging tour", () => {
   });
 
   it("ends with the guest's status, and what it printed was shown", async () => {
+    const { client } = session;
     await client.launch({ program, stopOnEntry: false });
     const { body } = await client.event("exited");
     assert.equal(body.exitCode, 0);
