@@ -64,11 +64,12 @@ export class Workbench {
     await this.quickInput.fill(text);
   }
 
-  /** Quick open. */
-  async openFile(name) {
-    await this.quickAccess("Control+P", name);
+  /** Opens a file of the workspace at a line. */
+  async openFile(name, line) {
+    await this.quickAccess("Control+P", `${name}:${line}`);
     await this.pick((label) => label.startsWith(name), name);
     await this.tab(name).waitFor();
+    await this.lineNumber(line).waitFor();
   }
 
   tab(name) {
@@ -81,17 +82,11 @@ export class Workbench {
     return this.page.locator(`${EDITOR} .line-numbers:text-is("${line}")`).first();
   }
 
-  async goToLine(line) {
-    await this.quickAccess("Control+G", `:${line}`);
-    await this.page.keyboard.press("Enter");
-    await this.quickInput.waitFor({ state: "hidden" });
-    await this.lineNumber(line).waitFor();
-  }
-
   /** Sets or clears a breakpoint by a click in the margin, as a person would. */
   async toggleBreakpoint(line) {
-    const row = await this.lineNumber(line).boundingBox();
     const margin = await this.page.locator(`${EDITOR} .glyph-margin`).first().boundingBox();
+    // Not there while the editor is still scrolling to it.
+    const row = await expectSoon(() => this.lineNumber(line).boundingBox(), `line ${line}`);
     await this.page.mouse.click(margin.x + margin.width / 2, row.y + row.height / 2);
     // Away again, or the margin's own hover hides what is below.
     await this.page.mouse.move(margin.x + 400, row.y + 200);
@@ -99,13 +94,10 @@ export class Workbench {
 
   // Debugging
 
-  /** Opens Run and Debug, and waits until F5 would start this configuration. */
-  async openRunAndDebug(configuration) {
+  /** Opens Run and Debug, and waits for a view of the extension: from then on F5 is ours. */
+  async openRunAndDebug(view) {
     await this.page.keyboard.press("Control+Shift+D");
-    await this.page
-      .locator(".start-debug-action-item")
-      .filter({ hasText: configuration })
-      .waitFor({ timeout: 60_000 });
+    await this.pane(view).first().waitFor({ timeout: 60_000 });
   }
 
   /** Starts, or continues. */
@@ -129,7 +121,8 @@ export class Workbench {
       );
     }
     if (says) {
-      const callStack = async () => (await this.texts("Call Stack")).join(" ");
+      // Its title bar tells why the guest stopped.
+      const callStack = () => this.pane("Call Stack").textContent();
       await expectSoon(
         async () => says.test(await callStack()),
         async () => `${says} in the call stack: ${await callStack()}`,
@@ -201,16 +194,30 @@ export class Workbench {
     );
   }
 
-  /** Opens a collapsed tree row. */
-  async expandRow(title, text) {
+  /** Waits for a row, scrolling down to it: what is out of view is not in the page. */
+  async waitForRow(title, matches) {
+    await expectSoon(
+      async () => {
+        if ((await this.texts(title)).some((row) => matches.test(row))) return true;
+        await this.pane(title).locator(".pane-body").hover();
+        await this.page.mouse.wheel(0, 60);
+        return false;
+      },
+      async () => `${matches} in ${title}: ${await this.texts(title)}`,
+    );
+  }
+
+  /** Opens or closes a tree row. */
+  async setRowExpanded(title, text, expanded) {
     const row = this.rows(title).filter({ hasText: text }).first();
     await row.waitFor();
-    if ((await row.getAttribute("aria-expanded")) === "false") {
-      await row.locator(".monaco-tl-twistie").click();
-    }
     await expectSoon(
-      async () => (await row.getAttribute("aria-expanded")) === "true",
-      `${text} open in ${title}`,
+      async () => {
+        if ((await row.getAttribute("aria-expanded")) === String(expanded)) return true;
+        await row.locator(".monaco-tl-twistie").click();
+        return false;
+      },
+      `${text} ${expanded ? "open" : "closed"} in ${title}`,
     );
   }
 

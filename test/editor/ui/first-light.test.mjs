@@ -20,7 +20,9 @@ function lineOf(file, text) {
   return at + 1;
 }
 
-describe("first light, from the installed package", () => {
+describe("first light, from the installed package", function () {
+  // One session from beginning to end: after a failure the rest would fail for its sake.
+  this.bail(true);
   let server;
   let browser;
   let page;
@@ -52,9 +54,9 @@ describe("first light, from the installed package", () => {
   });
 
   it("stops on entry after F5, with all four trees in the side bar", async () => {
-    await workbench.openRunAndDebug("Paging tour");
+    await workbench.openRunAndDebug(TREES[0]);
     await workbench.startDebugging();
-    await workbench.waitForStopped({ says: /entry/i });
+    await workbench.waitForStopped({ says: /before the first instruction/i });
     await workbench.widenSideBar(620);
     await workbench.setExpanded("Variables", false);
     for (const tree of TREES) await workbench.setExpanded(tree, true);
@@ -68,8 +70,7 @@ describe("first light, from the installed package", () => {
 
   it("runs to a breakpoint in the source", async () => {
     const line = lineOf("demand-paging.c", "*first = 1;");
-    await workbench.openFile("demand-paging.c");
-    await workbench.goToLine(line);
+    await workbench.openFile("demand-paging.c", line);
     await workbench.toggleBreakpoint(line);
     await workbench.startDebugging();
     await workbench.waitForStopped({ line, says: /breakpoint/i });
@@ -88,7 +89,7 @@ describe("first light, from the installed package", () => {
   });
 
   it("stops on the guest's own page fault, with cr2 and the error code in words", async () => {
-    await workbench.setBreakpointEnabled("Page fault", true);
+    await workbench.setBreakpointEnabled("Page faults", true);
     await workbench.startDebugging();
     await workbench.waitForStopped({ line: lineOf("demand-paging.c", "*first = 1;") });
     await expectSoon(
@@ -99,21 +100,24 @@ describe("first light, from the installed package", () => {
     assert.match(text, /page fault/i);
     assert.match(text, /write/i);
     assert.match(text, /not present/i);
+    await workbench.setExpanded("Breakpoints", false);
+    await workbench.setExpanded("Sptes", false);
     await workbench.setExpanded("Variables", true);
-    await workbench.expandRow("Variables", "Last event");
-    await expectSoon(
-      async () => (await workbench.texts("Variables")).some((t) => /cr2 = .*0x40000000/.test(t)),
-      async () => `cr2 among ${await workbench.texts("Variables")}`,
-    );
-    const error = (await workbench.texts("Variables")).find((t) => t.startsWith("error"));
-    assert.match(error, /0x2\b.*W/);
+    for (const scope of ["Locals", "Registers"]) {
+      await workbench.setRowExpanded("Variables", scope, false);
+    }
+    await workbench.setRowExpanded("Variables", "Last event", true);
+    await workbench.waitForRow("Variables", /^cr2 = 0x40000000$/);
+    await workbench.waitForRow("Variables", /^error = 0x2$/);
     await workbench.setExpanded("Variables", false);
+    await workbench.setExpanded("Sptes", true);
   });
 
   it("watches the same address once guest and hypervisor have mapped it", async () => {
-    await workbench.setBreakpointEnabled("Page fault", false);
+    await workbench.setBreakpointEnabled("Page faults", false);
+    // The instruction that faulted is run again, and would stop at its own line once more.
+    await workbench.toggleBreakpoint(lineOf("demand-paging.c", "*first = 1;"));
     const line = lineOf("demand-paging.c", "u64 zero = *second;");
-    await workbench.goToLine(line);
     await workbench.toggleBreakpoint(line);
     await workbench.startDebugging();
     await workbench.waitForStopped({ line });
@@ -143,20 +147,17 @@ describe("first light, from the installed package", () => {
     await workbench.addWatch("hpa(0x40277000)");
     await workbench.setBreakpointEnabled("INVLPG", true);
     await workbench.startDebugging();
-    const line = lineOf("stale-translation.c", "invlpg(remapped);");
-    await workbench.waitForStopped({ line: lineOf("cpu.h", "invlpg %0") });
+    await workbench.waitForStopped({ line: lineOf("stale-translation.c", "invlpg(remapped);") });
     await expectSoon(
       async () => (await workbench.treeRows("Unsync Pages")).length > 0,
       "an unsync page",
     );
-    assert.ok(line > 0);
   });
 
   it("sees Unsync Pages empty one step after the sync", async () => {
     await workbench.setBreakpointEnabled("INVLPG", false);
-    await workbench.openFile("stale-translation.c");
     const line = lineOf("stale-translation.c", "write_control(cr3, kernel_root);");
-    await workbench.goToLine(line);
+    await workbench.openFile("stale-translation.c", line);
     await workbench.toggleBreakpoint(line);
     await workbench.startDebugging();
     await workbench.waitForStopped({ line });
