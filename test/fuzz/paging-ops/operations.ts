@@ -19,6 +19,9 @@ import {
 /** Does one thing to both guests. */
 export type Operation = (world: World, dice: Dice) => void;
 
+/** An entry that no user address uses: data, whatever the page is. */
+const DATA_INDEX = 300;
+
 const KINDS = [0, ACCESS.write, ACCESS.fetch] as const;
 const ALL_FLAGS = [0x1n, 0x2n, 0x4n, 0x20n, 0x40n, 0x80n, 0x100n, 1n << 63n];
 const NX = 1n << 63n;
@@ -133,6 +136,31 @@ const map: Operation = (world, dice) => {
   });
 };
 
+/** Makes a 2M page, now and then one with half its rights. */
+const mapLarge: Operation = (world, dice) => {
+  const one = vcpuOf(world, dice);
+  if (!(one.cpu.cr0 & CR0.PG)) return;
+  const directory = world.model.path(one.cpu, dice.pick(ADDRESSES))[2];
+  if (directory === undefined || world.model.offsetOf(Math.floor(directory / 4096)) < 0) return;
+  const frame = dice.pick([0, SLOT_PAGES]);
+  const entry = BigInt(frame * 4096) | dice.pick([0xe7n, 0xa7n, 0xe5n, 0xe3n, 0x87n, 0xe7n | NX]);
+  changing(world, dice, directory, () => {
+    world.access(one, 0, KERNEL + BigInt(directory), ACCESS.write, entry);
+  });
+};
+
+/** Lets two entries lead to one table or page, as address spaces that share do. */
+const share: Operation = (world, dice) => {
+  const from = dice.pick(POOL) * 4096 + 8 * dice.pick(INDEXES);
+  const to = dice.pick(POOL) * 4096 + 8 * dice.pick(INDEXES);
+  kernelStore(
+    world,
+    dice,
+    to,
+    world.model.entry(from) ^ (dice.oneIn(4) ? dice.pick(ALL_FLAGS) : 0n),
+  );
+};
+
 /** Recycles a table as plain data, or the other way round. */
 const fill: Operation = (world, dice) => {
   const frame = dice.pick(POOL);
@@ -199,11 +227,20 @@ const togglePaging: Operation = (world, dice) => {
   one.movCr0(one.cpu.cr0 ^ CR0.PG);
 };
 
+/** The host takes a page away between two writes to it: the second must not go to the old frame. */
 const hostAction: Operation = (world, dice) => {
   const page = dice.oneIn(4) ? 1 + dice.below(4) : dice.pick(POOL);
+  const one = vcpuOf(world, dice);
+  const where = BigInt(page * 4096 + 8 * DATA_INDEX);
+  const va = one.cpu.cr0 & CR0.PG ? KERNEL + where : where;
+  const write = (): Outcome => world.access(one, 0, va, ACCESS.write, dice.u64() & ~1n);
+  if (page >= POOL[0]!) write();
   const at = hva(GUEST_HVA + page * 4096);
   const { process, trace } = world.guest;
   performHostAction(process, trace, dice.oneIn(2) ? "swap-out" : "migrate", at);
+  if (page >= POOL[0]!) write();
+  for (const other of world.vcpus)
+    world.access(other, 0, other.cpu.cr0 & CR0.PG ? KERNEL + where : where, 0, 0n);
 };
 const hostAge: Operation = (world, dice) => {
   const start = hva(GUEST_HVA + dice.pick(POOL) * 4096);
@@ -236,6 +273,8 @@ const takeDirtyLog: Operation = (world) => world.compareDirtyLog();
 const MENU: readonly (readonly [Operation, number])[] = [
   [access, 40],
   [map, 14],
+  [mapLarge, 4],
+  [share, 5],
   [writeEntry, 10],
   [changeFlags, 10],
   [kernelAccess, 4],

@@ -28,6 +28,17 @@ describe("sync", () => {
     assert.equal(table.parentPtes !== 0, true);
   });
 
+  it("F-093 an unsync table that is linked a second time shows what it holds now", () => {
+    const g = touchedGuest(checked).entry(0x4030, 0x4067).entry(0x4040, 0xc067);
+    g.read(3, 0x8000);
+    g.write(0, 0x6028, 0xb067);
+    g.entry(0x3008, 0x4067);
+    g.read(3, 0x208000);
+    g.write(3, 0x205000, 0x77);
+    assert.equal(g.entryAt(0xb000), 0x77n);
+    assert.equal(g.vm.pagesOf(gfn(4))[0]?.unsync, true);
+  });
+
   it("INV-T-03 a leaf that loses W by a sync is flushed from every TLB", () => {
     const g = unsynced();
     const other = g.addVcpu();
