@@ -4,6 +4,7 @@ import type { Changes } from "./changes";
 import { pageDescription, pageTooltip, spokenPage } from "./page-text";
 import { type ReadGuest, readEntry, type ShadowEntry, spteRights } from "./shadow-entry";
 import { leafNode, runNode } from "./spte-nodes";
+import { rootId } from "./upward";
 import { hex, NOTHING, pageOf, type ViewNode, type ViewPage, type ViewRequest } from "./view-node";
 
 /** A place in the tree: which root slot, and the entries taken from it. */
@@ -31,21 +32,36 @@ export class ShadowRootsView {
     const { page, base, last } = at;
     if (last !== undefined) {
       const first = at.path.indexes.at(-1) ?? 0;
+      const path = { ...at.path, indexes: at.path.indexes.slice(0, -1) };
       const run = Array.from({ length: last - first + 1 }, (_, i) =>
-        this.leaf(at.path, this.entry(page, first + i, base)),
+        this.leaf(path, this.entry(page, first + i, base)),
       );
       return pageOf(this.changes.mark(parent, run), request);
     }
     return pageOf(this.changes.mark(parent, this.entries(at.path, page, base)), request);
   }
 
-  /** Ids from the top of the view down to the node. */
+  /** Ids from the top of the view down to the node, a run that holds it among them. */
   ancestors(id: string): readonly string[] {
     const match = ROOT_ID.exec(id);
     if (!match) return [];
     const parts = (match[3] ?? "").split("/").slice(1);
     const root = `roots/${match[1]}.${match[2]}`;
-    return [root, ...parts.map((_, i) => `${root}/${parts.slice(0, i + 1).join("/")}`)];
+    const above = parts.slice(0, -1).map((_, i) => `${root}/${parts.slice(0, i + 1).join("/")}`);
+    if (parts.length === 0) return [root];
+    const run = match[4] === undefined ? this.runAround(above.at(-1) ?? root, id) : undefined;
+    return [root, ...above, ...(run === undefined ? [] : [run]), id];
+  }
+
+  /** The run among a page's rows that an entry of it is shown in. */
+  private runAround(parent: string, id: string): string | undefined {
+    const at = this.locate(parent);
+    const index = Number(id.slice(id.lastIndexOf("/") + 1));
+    const rows = at ? this.entries(at.path, at.page, at.base) : [];
+    return rows.find((row) => {
+      const [first, last] = row.id.slice(row.id.lastIndexOf("/") + 1).split("-");
+      return last !== undefined && Number(first) <= index && index <= Number(last);
+    })?.id;
   }
 
   private roots(): ViewNode[] {
@@ -60,13 +76,13 @@ export class ShadowRootsView {
     if (root.kind === "none") return [];
     if (root.kind === "dummy") {
       const text = `CR3 ${hex(root.pgd)} is in no memslot`;
-      return [this.plain(`roots/${vcpu}.${8 * slot}`, `dummy root · ${held}`, text, "warning")];
+      return [this.plain(rootId(vcpu, slot), `dummy root · ${held}`, text, "warning")];
     }
     const pages = root.kind === "pae" ? root.pages : [root.page];
     return pages.flatMap((page, i) => {
       if (!page) return [];
       const which = root.kind === "pae" ? `pae_root[${i}] · ` : "";
-      const node = this.pageNode(`roots/${vcpu}.${8 * slot + i}`, `${which}${held}`, page);
+      const node = this.pageNode(rootId(vcpu, slot, i), `${which}${held}`, page);
       return [{ ...node, icon: slot === 0 ? "type-hierarchy" : "history", context: "root sp" }];
     });
   }

@@ -29,8 +29,12 @@ export function leafNode(id: string, entry: ShadowEntry, label = hex(entry.gva))
     watch: `spte(${hex(entry.gva)}, ${page.level})`,
     memoryReference: `hpa:${hex(address)}`,
     breakpoint: `spte hpa:${hex(address)} w`,
+    reveal: { view: "sptes", id: spteId(entry) },
   };
 }
+
+/** The id of an spte's row in the Sptes view. */
+export const spteId = ({ page, index }: ShadowEntry): string => `sptes/${page.serial}/${index}`;
 
 function leafDescription(entry: ShadowEntry, differ: boolean): string {
   if (entry.kind === "mmio") return `mmio, gfn ${hex(mmioGfn(entry.lo, entry.hi))}`;

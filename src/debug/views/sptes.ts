@@ -11,8 +11,8 @@ import {
 import { gfn, pagesPerLevel } from "../../x86";
 import type { Changes } from "./changes";
 import { type ReadGuest, readEntry } from "./shadow-entry";
-import { leafNode } from "./spte-nodes";
-import { gvasOf } from "./upward";
+import { leafNode, spteId } from "./spte-nodes";
+import { placesOf } from "./upward";
 import { hex, pageOf, type ViewNode, type ViewPage, type ViewRequest } from "./view-node";
 
 /** What the rows are limited to: an address of some space, or words they must contain. */
@@ -104,15 +104,19 @@ export class SptesView {
 
   private node(page: ShadowPage, index: number): ViewNode {
     const entry = readEntry(this.vm.words, this.read, page, index, 0n);
-    const [gva, ...others] = gvasOf(this.vm, page, index);
-    const where = gva === undefined ? "not reachable" : hex(gva);
+    const [place, ...others] = placesOf(this.vm, page, index);
+    const where = place ? hex(place.gva) : "not reachable";
     const more = others.length > 0 ? ` (+${others.length})` : "";
     const label = `gfn ${hex(page.gfnAt(index))} · ${where}${more}`;
-    const node = leafNode(
-      `sptes/${page.serial}/${index}`,
-      { ...entry, gva: gva ?? entry.gva },
+    const { reveal, ...node } = leafNode(
+      spteId(entry),
+      { ...entry, gva: place?.gva ?? entry.gva },
       label,
     );
-    return { ...node, description: `level ${page.level} · ${node.description}` };
+    return {
+      ...node,
+      description: `level ${page.level} · ${node.description}`,
+      ...(place ? { reveal: { view: "shadowRoots", id: place.id } } : {}),
+    };
   }
 }

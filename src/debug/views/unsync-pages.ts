@@ -10,6 +10,7 @@ import {
   type ShadowEntry,
 } from "./shadow-entry";
 import { leafNode } from "./spte-nodes";
+import { rootId } from "./upward";
 import {
   counted,
   hex,
@@ -93,7 +94,12 @@ export class UnsyncView {
       const entry = this.entry(page, i, base);
       if (entry.kind !== "leaf" || !entry.gpte || !diverges(entry)) continue;
       const node = leafNode(`${parent}/e${i}`, entry);
-      nodes.push({ ...node, description: divergence(entry), icon: "diff-modified" });
+      nodes.push({
+        ...node,
+        description: divergence(entry),
+        icon: "diff-modified",
+        reveal: { view: "shadowRoots", id: `${rootsId(parent)}/${i}` },
+      });
     }
     return nodes;
   }
@@ -131,10 +137,7 @@ const hasUnsync = (page: ShadowPage): boolean => page.unsync || page.unsyncChild
 
 /** The same place in the Shadow Roots view, whose slots leave room for the pages of a PAE root. */
 function rootsId(id: string): string {
-  return id.replace(
-    /^unsync\/(\d+)\.(\d+)/,
-    (_, vcpu, slot) => `roots/${vcpu}.${8 * Number(slot)}`,
-  );
+  return id.replace(/^unsync\/(\d+)\.(\d+)/, (_, vcpu, slot) => rootId(Number(vcpu), Number(slot)));
 }
 
 function diverges(entry: ShadowEntry): boolean {

@@ -92,6 +92,25 @@ describe("the views", () => {
     assert.ok(found.every((n) => n.label.startsWith(`gfn ${gfn} `)));
   });
 
+  it("each spte leads to its place in Shadow Roots, runs included, and back", () => {
+    const tour = stoppedAtUnsync();
+    const { views, all } = viewer(tour);
+    const linked = all("sptes").filter((n) => n.reveal);
+    assert.ok(linked.length > 10);
+    for (const spte of linked) {
+      const path = views.ancestors("shadowRoots", spte.reveal?.id ?? "", tour.scope);
+      let parent: string | undefined;
+      let node: ViewNode | undefined;
+      for (const id of path) {
+        node = all("shadowRoots", parent).find((n) => n.id === id);
+        assert.ok(node, `${id} below ${parent}`);
+        parent = id;
+      }
+      assert.deepEqual(node?.reveal, { view: "sptes", id: spte.id });
+      assert.equal(node?.value, spte.value);
+    }
+  });
+
   it("Unsync leads from the root to the unsync page", () => {
     const tour = stoppedAtUnsync();
     const { views, all, below } = viewer(tour);
