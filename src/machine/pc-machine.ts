@@ -67,8 +67,10 @@ export class PcMachine implements Machine, BoardHost {
   private stopEvent: { readonly event: TraceEvent; readonly text: string } | undefined;
   /** Set amid a slice by a device that ends the machine. */
   private ending: StopReason | undefined;
-  /** Found amid a slice: a violated invariant, or something Penumbra does not have. */
+  /** Found amid a slice: a violated invariant. */
   private problem: StopReason | undefined;
+  /** Something Penumbra does not have: the guest cannot go on, only back. */
+  private failed: StopReason | undefined;
   private running = 0;
 
   constructor(parts: MachineParts) {
@@ -192,6 +194,7 @@ export class PcMachine implements Machine, BoardHost {
       this.ending = undefined;
     }
     if (this.ended) return this.ended;
+    if (this.failed) return this.failed;
     if (this.problem) return this.takeProblem();
     if (!this.stopEvent) return undefined;
     const reason: StopReason = { kind: "event", vcpu: this.running, ...this.stopEvent };
@@ -206,7 +209,7 @@ export class PcMachine implements Machine, BoardHost {
   }
 
   fail(text: string): void {
-    this.problem ??= { kind: "unimplemented", vcpu: this.running, text };
+    this.failed ??= { kind: "unimplemented", vcpu: this.running, text };
     this.engine.endSlice();
   }
 
@@ -350,6 +353,8 @@ export class PcMachine implements Machine, BoardHost {
     this.ended = parts.ended as StopReason | undefined;
     this.ending = undefined;
     this.stopEvent = undefined;
+    this.problem = undefined;
+    this.failed = undefined;
     this.running = this.scheduler.current;
   }
 }

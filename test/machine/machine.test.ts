@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import type { Machine, MmuMode } from "../../src/machine";
-import { type Gva, gpa, gva } from "../../src/x86";
+import { type Gva, gpa, gpaOf, gva } from "../../src/x86";
 import { CODE_AT, Code, flatGdt, guestImage, idt, machineWith, outputOf } from "./guest-code";
 
 const GDT = 0x110000;
@@ -170,6 +171,25 @@ for (const mmu of ["none", "shadow"] as const satisfies readonly MmuMode[])
       assert.deepEqual(machine.run(1000), { kind: "exit", value: 6 });
     });
 
+    it("starts another vCPU by INIT and SIPI, and both take turns", () => {
+      const AP = 0x8000;
+      // In real mode: mov word [0x600], 1; then hlt.
+      const ap = Uint8Array.of(0xc7, 0x06, 0x00, 0x06, 0x01, 0x00, 0xf4);
+      const code = new Code().store(0xfee000f0, 0x1ff).store(0xfee00300, 0xc4500);
+      code.store(0xfee00300, 0xc4600 | (AP >> 12));
+      const wait = code.here;
+      code.loopWhileBelow(0x600, 1, wait).exit(9);
+      const machine = machineWith(guestImage(code, { at: AP, bytes: ap }), {
+        vcpus: 2,
+        quantum: 50,
+        mmu,
+      });
+      assert.equal(machine.vcpus[1]?.activity, "waiting for SIPI");
+      assert.deepEqual(machine.run(10_000), { kind: "exit", value: 9 });
+      assert.equal(machine.vcpus[1]?.activity, "halted");
+      assert.ok((machine.vcpus[1]?.retired ?? 0) >= 2);
+    });
+
     it("input reaches the guest through the serial port", () => {
       // Waits for LSR bit 0, then prints what came.
       const code = new Code();
@@ -212,19 +232,31 @@ describe("machine", () => {
     assert.equal(ticks[0], ticks[1]);
   });
 
-  it("starts another vCPU by INIT and SIPI, and both take turns", () => {
-    const AP = 0x8000;
-    // In real mode: mov word [0x600], 1; then hlt.
-    const ap = Uint8Array.of(0xc7, 0x06, 0x00, 0x06, 0x01, 0x00, 0xf4);
-    const code = new Code().store(0xfee000f0, 0x1ff).store(0xfee00300, 0xc4500);
-    code.store(0xfee00300, 0xc4600 | (AP >> 12));
-    const wait = code.here;
-    code.loopWhileBelow(0x600, 1, wait).exit(9);
-    const machine = machineWith(guestImage(code, { at: AP, bytes: ap }), { vcpus: 2, quantum: 50 });
-    assert.equal(machine.vcpus[1]?.activity, "waiting for SIPI");
-    assert.deepEqual(machine.run(10_000), { kind: "exit", value: 9 });
-    assert.equal(machine.vcpus[1]?.activity, "halted");
-    assert.ok((machine.vcpus[1]?.retired ?? 0) >= 2);
+  it("stops with a sentence where the hypervisor does not have the guest's paging mode", () => {
+    // mov eax, 200000h; mov cr3, eax; mov eax, cr0; or eax, 80000000h; mov cr0, eax
+    const code = new Code().raw(0xb8, 0, 0, 0x20, 0, 0x0f, 0x22, 0xd8, 0x0f, 0x20, 0xc0);
+    code.raw(0x0d, 0, 0, 0, 0x80, 0x0f, 0x22, 0xc0).exit(0);
+    const machine = machineWith(guestImage(code), { mmu: "shadow" });
+    for (let again = 0; again < 2; again++) {
+      const reason = machine.run(1000);
+      assert.ok(reason.kind === "unimplemented", reason.kind);
+      assert.match(reason.text, /32-bit|PAE|paging/);
+    }
+  });
+
+  it("a debugger's write to a guest table reaches the shadow pages of it", () => {
+    const tour = new Uint8Array(readFileSync("media/guests/paging-tour/paging-tour.elf"));
+    const machine = machineWith(tour, { mmu: "shadow", memory: 64 * 2 ** 20 });
+    machine.run(100_000);
+    const { vm } = machine;
+    const table = [...(vm?.activePages() ?? [])].find((page) => page.level === 1 && page.hasGptes);
+    assert.ok(vm && table);
+    const at = gpaOf(table.gfn);
+    const entries = machine.gpa.read(at, 4096);
+    assert.equal(machine.gpa.write(at, new Uint8Array(4096)), 4096);
+    assert.deepEqual(vm.check(), []);
+    assert.equal(machine.gpa.write(at, entries), 4096);
+    assert.deepEqual(machine.run(1_000_000), { kind: "poweroff" });
   });
 
   it("refuses options that cannot be, in a sentence", () => {
