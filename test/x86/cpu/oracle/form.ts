@@ -6,6 +6,7 @@ export type Width = "" | "66" | "W";
 
 /** One way of encoding a row: what the cases of a group have in common. */
 export interface Form {
+  /** Mode, mnemonic, opcode and what else tells this form from others. */
   readonly key: string;
   readonly mode: Mode;
   readonly row: Row;
@@ -50,12 +51,12 @@ const isTested = (row: Row, mode: Mode): boolean =>
 
 const describe = (row: Row): string =>
   [
+    row.name,
     row.map === "1" ? "" : row.map,
     row.opcode.toString(16).padStart(2, "0"),
     row.prefix ? row.prefix.toString(16) : "",
     row.digit >= 0 ? `/${row.digit}` : "",
     row.flags.has("66") ? "p66" : "",
-    row.name,
     row.operands.map(({ kind, size }) => kind + size).join(","),
   ]
     .filter((word) => word)

@@ -103,14 +103,16 @@ const shift: Shape = {
   claims: [RCX],
 };
 
+/** Never a bad stack and a bad target at once: processors differ in which they find first. */
 const branchTarget: Shape = {
-  // With rSP for a base, stack and target would both be bad at times; the order of those is not laid down.
   claims: [RSP],
-  before: stack.before!,
+  before: (draft) => {
+    if (draft.form.place !== "mem") stackPointer(draft, RSP);
+    return undefined;
+  },
   after: (draft, linear, rm) => {
-    if (draft.random.chance(8)) return;
     if (rm >= 0) draft.put(rm, draft.target());
-    else draft.patch(linear, draft.target(), draft.form.operandSize);
+    else if (draft.random.chance(92)) draft.patch(linear, draft.target(), draft.form.operandSize);
   },
 };
 
