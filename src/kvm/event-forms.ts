@@ -62,7 +62,7 @@ export const KVMMMU_FORMS: Readonly<Record<string, Form>> = {
   kvm_mmu_spte_requested: (f) => `gfn ${hex(f.gfn)} pfn ${hex(f.pfn)} level ${f.level}`,
 };
 
-/** Print forms of the kvm tracepoints that the MMU and its vCPUs announce. */
+/** Print forms of the kvm tracepoints, of the MMU and of the exits to devices. */
 export const KVM_FORMS: Readonly<Record<string, Form>> = {
   kvm_entry: (f) => `vcpu ${f.vcpu}, rip 0x${hex(f.rip)}`,
   kvm_exit: (f) =>
@@ -71,6 +71,12 @@ export const KVM_FORMS: Readonly<Record<string, Form>> = {
     `vcpu ${f.vcpu} rip 0x${hex(f.rip)} address ${hex16(f.address)} error_code 0x${hex(f.error_code)}`,
   kvm_inj_exception: (f) => `${f.vector === 14 ? "#PF" : `#${f.vector}`} (0x${hex(f.error)})`,
   kvm_cr: (f) => `cr_${f.write ? "write" : "read"} ${hex(f.cr)} = 0x${hex(f.value)}`,
+  kvm_inj_virq: (f) => `irq ${f.irq}`,
+  kvm_msr: (f) =>
+    `msr_${f.write ? "write" : "read"} ${hex(f.index)} = 0x${hex(f.value)}${f.exception ? " (#GP)" : ""}`,
+  kvm_mmio: (f) => `mmio ${f.kind} len ${f.len} gpa 0x${hex(f.gpa)} val 0x${hex(f.val)}`,
+  kvm_pio: (f) =>
+    `pio_${f.write ? "write" : "read"} at 0x${hex(f.port)} size ${f.size} count ${f.count} val 0x${hex(f.val)}`,
   kvm_unmap_hva_range: (f) => `mmu notifier unmap range: ${hex16(f.start)} -- ${hex16(f.end)}`,
   kvm_age_hva: (f) => `mmu notifier age hva: ${hex16(f.start)} -- ${hex16(f.end)}`,
   kvm_test_age_hva: (f) => `mmu notifier test age hva: ${hex16(f.start)}`,

@@ -79,7 +79,9 @@ export class Vcpu {
 
   /** The hardware walk, over the shadow tables. */
   refill(va: bigint, access: number): Refill {
-    if (this.mmu.requests !== 0 || this.mmu.root.kind === "none") this.enter();
+    const { mmu } = this;
+    if (mmu.failure) return { ...this.answer, kind: "fault", error: 0 };
+    if (mmu.requests !== 0 || mmu.root.kind === "none") this.enter();
     return this.walker.refill(va, access, this.cpu.ac);
   }
 

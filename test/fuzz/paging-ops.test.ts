@@ -4,7 +4,7 @@ import { makeProgram, PROGRAM_LENGTH, runProgram, shrink } from "./paging-ops/pr
 const OPERATIONS = Number(process.env.FUZZ_OPS ?? 20_000);
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
 /** Operations from one run of all invariants to the next. */
-const CHECK_EVERY = Number(process.env.FUZZ_CHECK ?? 8);
+const CHECK_EVERY = Number(process.env.FUZZ_CHECK ?? 16);
 
 describe("random guest paging operations", () => {
   it(`F-001 F-002 a guest sees the same under the shadow MMU and on the plain machine: ${OPERATIONS} operations, seed ${SEED}`, function () {

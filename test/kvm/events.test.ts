@@ -14,6 +14,22 @@ const LINES: readonly (readonly [string, Record<string, FieldValue>, string])[] 
     { vcpu: 0, reason: "INVLPG", rip: 0x10n, info1: 0x5000n, info2: 0 },
     "vcpu 0 reason INVLPG rip 0x10 info1 0x0000000000005000 info2 0x0000000000000000 intr_info 0x00000000 error_code 0x00000000",
   ],
+  ["kvm_inj_virq", { irq: 32 }, "irq 32"],
+  [
+    "kvm_msr",
+    { write: true, index: 0xc0000080, value: 0xd01n, exception: true },
+    "msr_write c0000080 = 0xd01 (#GP)",
+  ],
+  [
+    "kvm_mmio",
+    { kind: "read", len: 4, gpa: 0xfee00020, val: 1n },
+    "mmio read len 4 gpa 0xfee00020 val 0x1",
+  ],
+  [
+    "kvm_pio",
+    { write: false, port: 0x3f8, size: 1, count: 1, val: 0x41 },
+    "pio_read at 0x3f8 size 1 count 1 val 0x41",
+  ],
   ["kvm_inj_exception", { vector: 14, error: 6 }, "#PF (0x6)"],
   ["kvm_cr", { write: true, cr: 3, value: 0x1000n }, "cr_write 3 = 0x1000"],
   [
