@@ -97,8 +97,10 @@ export class BarePlatform implements Platform {
     return next === undefined ? undefined : gpa(next * PAGE);
   }
 
-  registersReplaced(vcpu: number): void {
-    this.boards[vcpu]?.controlsChanged(false);
+  controlsReplaced(vcpu: number): void {
+    const board = this.boards[vcpu];
+    board?.controlsChanged(true);
+    board?.core.flushTlb(false);
   }
   dropPage(): void {}
   beforeSlice(): void {}

@@ -7,7 +7,6 @@ import {
 } from "../host";
 import { SLOT_FLAG, Vm } from "../kvm";
 import {
-  CR0,
   type Engine,
   type Gpa,
   gfnOf,
@@ -31,6 +30,7 @@ import type { SlotRequest } from "./machine";
 import type { BoardHost } from "./pc-board";
 import type { Platform } from "./platform";
 import { hex, type Refusal, refuse } from "./refusal";
+import type { Controls } from "./vcpu-view";
 
 /** Frames for pages that lose their place to swap or migration. */
 const SPARE_FRAMES = 1024;
@@ -204,10 +204,14 @@ export class KvmPlatform implements Platform {
       performHostAction(this.process, this.host.trace, "swap-out", address);
   }
 
-  registersReplaced(vcpu: number, oldCr0: bigint): void {
+  controlsReplaced(vcpu: number, old: Controls): void {
     const { kvm } = this.boardOf(vcpu);
-    const { cr0 } = kvm.cpu;
-    if ((oldCr0 ^ cr0) & (CR0.PG | CR0.WP)) kvm.cr0Written(oldCr0, cr0);
+    const { cr0, cr3, cr4, efer } = kvm.cpu;
+    if (efer !== old.efer) kvm.eferWritten(old.efer, efer);
+    if (cr4 !== old.cr4) kvm.cr4Written(old.cr4, cr4);
+    if (cr0 !== old.cr0) kvm.cr0Written(old.cr0, cr0);
+    if (cr3 !== old.cr3) kvm.cr3Written(old.cr3, cr3, false);
+    kvm.cpu.flushTlb();
   }
 
   beforeSlice(vcpu: number): void {

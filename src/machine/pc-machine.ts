@@ -72,6 +72,8 @@ export class PcMachine implements Machine, BoardHost {
   /** Something Penumbra does not have: the guest cannot go on, only back. */
   private failed: StopReason | undefined;
   private running = 0;
+  /** vCPU that has been entered and was stopped before its first instruction; -1 = none. */
+  private entered = -1;
 
   constructor(parts: MachineParts) {
     const { options, engine } = parts;
@@ -109,6 +111,7 @@ export class PcMachine implements Machine, BoardHost {
     this.hpa = byteSpace(this.platform.hpa);
     this.hva = byteSpace(this.platform.hva);
     this.begin(parts.image);
+    for (const vcpu of this.vcpus) vcpu.noteControls();
   }
 
   /** The boot processor at the image's entry, the others waiting to be started. */
@@ -167,6 +170,7 @@ export class PcMachine implements Machine, BoardHost {
   private advance(end: number, done: () => boolean, stepped?: number): StopReason {
     // Only the vCPU that stands at a breakpoint now may pass it; others have yet to stop there.
     let passing = this.scheduler.current;
+    for (const { id } of this.vcpus) this.takeRegisters(id);
     for (;;) {
       const over = this.between();
       if (over) return this.stop(over);
@@ -220,7 +224,16 @@ export class PcMachine implements Machine, BoardHost {
 
   private stop(reason: StopReason): StopReason {
     this.output.flush();
+    for (const vcpu of this.vcpus) vcpu.noteControls();
     return reason;
+  }
+
+  /** While stopped a debugger may have written registers: what depends on them is worked out again. */
+  private takeRegisters(id: number): void {
+    const vcpu = this.vcpu(id);
+    const old = vcpu.changedControls();
+    if (old) this.platform.controlsReplaced(id, old);
+    vcpu.core.stateChanged();
   }
 
   /** Lets a vCPU run up to its turn's end, the next timer, or `end`. */
@@ -230,7 +243,7 @@ export class PcMachine implements Machine, BoardHost {
     const budget = Math.min(scheduler.left, end - this.tick, untilTimer, LONGEST_SLICE);
     const before = vcpu.retired;
     this.running = vcpu.id;
-    this.platform.beforeSlice(vcpu.id);
+    if (!this.enter(vcpu.id)) return undefined;
     clock.beginSlice(() => vcpu.retired - before);
     const { why, retired, text } = this.engine.run(vcpu.core, budget);
     clock.endSlice(retired);
@@ -253,6 +266,17 @@ export class PcMachine implements Machine, BoardHost {
       case "unimplemented":
         return { kind: "unimplemented", vcpu: vcpu.id, text: text ?? "not implemented" };
     }
+  }
+
+  /** Enters the guest; false when a listener stopped the run meanwhile. Then it is not done again. */
+  private enter(vcpu: number): boolean {
+    const entered = this.entered === vcpu;
+    this.entered = -1;
+    if (entered) return true;
+    this.platform.beforeSlice(vcpu);
+    if (!this.stopEvent && !this.problem && !this.failed) return true;
+    this.entered = vcpu;
+    return false;
   }
 
   /** Every vCPU is halted: time jumps on to what may wake one. A reason when nothing will. */
@@ -280,15 +304,15 @@ export class PcMachine implements Machine, BoardHost {
 
   private takeSignals(): void {
     for (const signal of this.signals) {
-      const { core, state } = this.vcpu(signal.vcpu);
-      const { cr0 } = state;
+      const vcpu = this.vcpu(signal.vcpu);
+      const { core, state } = vcpu;
+      vcpu.noteControls();
       if (signal.kind === "init") {
         core.init();
         state.setU32(S.activity, ACTIVITY.waitingForSipi);
         this.devices.interrupts.apics[signal.vcpu]?.reset();
       } else if (state.u32(S.activity) === ACTIVITY.waitingForSipi) startup(state, signal.vector);
-      core.stateChanged();
-      this.platform.registersReplaced(signal.vcpu, cr0);
+      this.takeRegisters(signal.vcpu);
     }
     this.signals = [];
   }
@@ -356,6 +380,8 @@ export class PcMachine implements Machine, BoardHost {
     this.problem = undefined;
     this.failed = undefined;
     this.running = this.scheduler.current;
+    this.entered = -1;
+    for (const vcpu of this.vcpus) vcpu.noteControls();
   }
 }
 

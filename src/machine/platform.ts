@@ -4,6 +4,7 @@ import type { PageSource } from "./byte-space";
 import type { Piece } from "./loaders/boot-image";
 import type { PcBoard } from "./pc-board";
 import type { Refusal } from "./refusal";
+import type { Controls } from "./vcpu-view";
 
 /** What lies under the vCPUs: bare memory, or a host with a hypervisor. */
 export interface Platform {
@@ -21,8 +22,8 @@ export interface Platform {
   readonly hva: PageSource<Hva>;
   /** The host drops the page behind a guest physical address and maps it anew. */
   dropPage(gpa: number): void;
-  /** INIT or a start-up IPI gave the vCPU other registers. */
-  registersReplaced(vcpu: number, oldCr0: bigint): void;
+  /** INIT or a debugger gave the vCPU other control registers than `old`. */
+  controlsReplaced(vcpu: number, old: Controls): void;
   /** Before a vCPU goes on: a VM entry where there is a hypervisor. */
   beforeSlice(vcpu: number): void;
   /** The vCPU executed HLT. */

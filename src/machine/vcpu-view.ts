@@ -8,8 +8,19 @@ const NAMES = ["running", "halted", "waiting for SIPI", "shut down"] as const;
 /** The `pending` field: an event that was accepted and is yet to be delivered (layout.ts). */
 const PENDING = { vector: 0xff, hasError: 1 << 16, hasCr2: 1 << 17, valid: 1 << 31 } as const;
 
+/** Registers that choose how linear addresses are translated. */
+export interface Controls {
+  readonly cr0: bigint;
+  readonly cr3: bigint;
+  readonly cr4: bigint;
+  readonly efer: bigint;
+}
+const CONTROLS = ["cr0", "cr3", "cr4", "efer"] as const;
+
 /** One vCPU of the machine, for debuggers and for the scheduler. */
 export class MachineVcpu implements VcpuView, Runnable {
+  private controls: Controls = { cr0: 0n, cr3: 0n, cr4: 0n, efer: 0n };
+
   constructor(
     readonly id: number,
     readonly core: VcpuCore,
@@ -23,6 +34,18 @@ export class MachineVcpu implements VcpuView, Runnable {
   }
   get activity(): (typeof NAMES)[number] {
     return NAMES[this.state.u32(S.activity)] ?? "shut down";
+  }
+
+  /** Remembers the registers that paging depends on. */
+  noteControls(): void {
+    const { cr0, cr3, cr4, efer } = this.state;
+    this.controls = { cr0, cr3, cr4, efer };
+  }
+  /** What they were, when one has changed since it was noted. */
+  changedControls(): Controls | undefined {
+    const { state, controls } = this;
+    const same = CONTROLS.every((name) => state[name] === controls[name]);
+    return same ? undefined : controls;
   }
 
   get pending(): VcpuView["pending"] {

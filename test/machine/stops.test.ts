@@ -72,6 +72,26 @@ describe("stops at events", () => {
     assert.equal(stopsOf(stoppingAt("kvm_mmu_unsync_page", "shadow")) > 0, true);
   });
 
+  it("a VM entry can be stopped at, and the guest gets on", () => {
+    const machine = stoppingAt("kvm_entry", "shadow");
+    for (let n = 0; n < 20; n++) assert.equal(machine.run(LIMIT).kind, "event");
+    assert.ok(machine.tick > 20, `${machine.tick} instructions after 20 entries`);
+  });
+
+  it("registers written while stopped count from the next instruction on", () => {
+    for (const [mmu] of undisturbed) {
+      const machine = stoppingAt("exception", mmu);
+      assert.equal(machine.run(LIMIT).kind, "event");
+      const { state } = machine.vcpus[0]!;
+      // Another space: CR3 of the boot tables, where 0x40000000 is mapped one to one.
+      const physical = machine.gva(0, gpa(0x103000)).read(0x100000n as never, 8);
+      state.cr3 = 0x103000n;
+      assert.deepEqual(machine.gva(0).read(0x100000n as never, 8), physical);
+      assert.equal(machine.step(0).kind, "limit");
+      if (machine.vm) assert.deepEqual(machine.vm.check(), []);
+    }
+  });
+
   it("looking at memory and tables leaves no trace", () => {
     for (const [mmu, end] of undisturbed) {
       const machine = machineWith(tour, { mmu, memory: 64 * 2 ** 20 });
