@@ -20,13 +20,13 @@ const PFERR = [
   [8, "RSVD"],
   [16, "F"],
 ] as const;
-export const pferrText = (code: FieldValue): string =>
+const pferrText = (code: FieldValue): string =>
   PFERR.filter(([bit]) => Number(code) & bit)
     .map(([, name]) => name)
     .join("|");
 
 /** The PAGE form of modern kernels. */
-export const pageText: Form = (f) => {
+const pageText: Form = (f) => {
   const role = Number(f.role);
   const bits = role & ROLE.has4ByteGpte ? 4 : 8;
   return [

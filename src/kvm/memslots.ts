@@ -88,7 +88,7 @@ export class MemorySlot implements SlotPlace {
 }
 
 /** Frames of a level that a slot touches. */
-export function framesOfLevel(place: SlotPlace, level: number): number {
+function framesOfLevel(place: SlotPlace, level: number): number {
   const span = pagesPerLevel(level);
   const last = Math.floor((place.baseGfn + place.npages - 1) / span);
   return last - Math.floor(place.baseGfn / span) + 1;

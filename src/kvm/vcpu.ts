@@ -16,7 +16,7 @@ import { NO_FRAME } from "./guest-memory";
 import { MmuContext } from "./mmu/context";
 import { handlePageFault } from "./mmu/fault";
 import type { GuestCpu } from "./mmu/guest-cpu";
-import { invalidateAddress } from "./mmu/invlpg";
+import { forgetFaulted } from "./mmu/invlpg";
 import { cacheMatches } from "./mmu/mmio";
 import { mmuMode, unbuiltMode } from "./mmu/mode";
 import { trackWrite } from "./mmu/pte-write";
@@ -120,10 +120,7 @@ export class Vcpu {
     }
     const walk = walkGuest(state, mmu, va, access & ACCESS_BITS);
     if (walk.kind === "fault") {
-      if ((walk.error & 1) !== 0 && (walk.error & 8) === 0) {
-        this.cpu.flushTlbPage(va);
-        invalidateAddress(state, mmu, va, mmu.root);
-      }
+      forgetFaulted(state, mmu, va, walk.error);
       answer.kind = "fault";
       answer.error = walk.error;
       return answer;

@@ -66,7 +66,7 @@ function tableBelow(
 }
 
 /** The child there is, when it stands for this gfn. */
-export function existingChild(state: MmuState, sptep: Sptep, frame: Gfn): ShadowPage | undefined {
+function existingChild(state: MmuState, sptep: Sptep, frame: Gfn): ShadowPage | undefined {
   const lo = state.words[2 * sptep]!;
   if (!isPresent(lo) || lo & LO.large) return undefined;
   const child = childOf(state, lo, state.words[2 * sptep + 1]!);

@@ -1,3 +1,4 @@
+import { PFEC } from "../../x86";
 import type { MmuContext } from "./context";
 import { dropMmioCache, entryOf } from "./mmio";
 import type { Root } from "./root";
@@ -20,6 +21,21 @@ export function invlpg(state: MmuState, context: MmuContext, va: bigint): void {
   }
   invalidateAddress(state, context, va, context.root);
   for (const root of context.prevRoots) invalidateAddress(state, context, va, root);
+}
+
+/**
+ * Hardware forgets a translation whose use has faulted (SDM 3A 4.10.4.1): one that was present is
+ * invalidated before the guest gets its fault.
+ */
+export function forgetFaulted(
+  state: MmuState,
+  context: MmuContext,
+  va: bigint,
+  error: number,
+): void {
+  if ((error & PFEC.present) === 0 || (error & PFEC.reserved) !== 0) return;
+  context.cpu.flushTlbPage(va);
+  invalidateAddress(state, context, va, context.root);
 }
 
 /** Brings the entry for `va` in line where its page is unsync, and forgets it as mmio. */

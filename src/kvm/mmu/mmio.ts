@@ -115,7 +115,7 @@ function isCurrentMmio(state: MmuState, lo: number, hi: number): boolean {
 }
 
 /** The last entry on the way to `address` in the current root; -1 without a root. */
-export function lastEntry(state: MmuState, context: MmuContext, address: bigint): Sptep {
+function lastEntry(state: MmuState, context: MmuContext, address: bigint): Sptep {
   let page = topPage(context, address);
   if (!page) return -1;
   for (;;) {

@@ -4,7 +4,7 @@ import type { MmuContext } from "./context";
 import type { Fault } from "./fault-state";
 import { faultinPfn, isFaultStale, retry } from "./faultin";
 import { fetch } from "./fetch";
-import { invalidateAddress } from "./invlpg";
+import { forgetFaulted } from "./invlpg";
 import { makePagesAvailable } from "./make-room";
 import { entryOf, topPage } from "./mmio";
 import { RET, type Ret } from "./result";
@@ -49,20 +49,9 @@ function isOnPath(walk: WalkResult<Gpa>, frame: Gfn): boolean {
   return false;
 }
 
-/**
- * The guest's own fault (mmu.rst, "write protection, nx … to the guest"). Hardware forgets a
- * translation whose use faulted, so one that was present is invalidated like by INVLPG.
- */
-export function injectFault(
-  state: MmuState,
-  context: MmuContext,
-  address: bigint,
-  error: number,
-): void {
-  if ((error & 1) !== 0 && (error & 8) === 0) {
-    context.cpu.flushTlbPage(address);
-    invalidateAddress(state, context, address, context.root);
-  }
+/** The guest's own fault, for the vCPU to deliver. */
+function injectFault(state: MmuState, context: MmuContext, address: bigint, error: number): void {
+  forgetFaulted(state, context, address, error);
   context.stats.pf_guest++;
   context.injected = { error, cr2: address };
   if (state.trace.wants("kvm_inj_exception"))

@@ -143,7 +143,6 @@ export const isPresent = (lo: number): boolean => (lo & LO.mmuPresent) !== 0;
 export const isLeaf = (lo: number, level: number): boolean => level === 1 || (lo & LO.large) !== 0;
 export const isMmio = (lo: number, hi: number): boolean =>
   (hi & HI.mmio) !== 0 && (lo & (LO.mmuPresent | LO.present)) === LO.present;
-export const isExecutable = (hi: number): boolean => (hi & HI.nx) === 0;
 export const isEmpty = (lo: number, hi: number): boolean => lo === 0 && hi >>> 0 === EMPTY_HI;
 
 /**
@@ -159,7 +158,7 @@ export const isVolatile = (lo: number): boolean =>
 export const NONLEAF_LO = LO.present | LO.writable | LO.user | LO.accessed | LO.mmuPresent;
 
 /** Bits of the generation that an mmio spte keeps. */
-export const MMIO_GENERATION_BITS = 19;
+const MMIO_GENERATION_BITS = 19;
 const MMIO_GENERATION_MASK = 2 ** MMIO_GENERATION_BITS - 1;
 
 /** Low half of an mmio spte: P and bit 51 make the hardware report RSVD; access W|U, generation 7:0 at bit 3. */

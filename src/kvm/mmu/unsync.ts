@@ -17,12 +17,12 @@ export function markUnsync(state: MmuState, sptep: Sptep): void {
   if (page.unsyncChildren === 1) markParentsUnsync(state, page);
 }
 
-export function markParentsUnsync(state: MmuState, page: ShadowPage): void {
+function markParentsUnsync(state: MmuState, page: ShadowPage): void {
   for (const sptep of pteListEntries(page.parentPtes)) markUnsync(state, sptep);
 }
 
 /** Clears the mark of entry `index`, which no longer leads to an unsync page. */
-export function clearUnsyncBit(state: MmuState, page: ShadowPage, index: number): void {
+function clearUnsyncBit(state: MmuState, page: ShadowPage, index: number): void {
   page.removeUnsyncBit(index);
   announceCount(state, page, index, page.unsyncChildren + 1);
 }
@@ -126,7 +126,7 @@ function search(
 }
 
 /** The shadow page entry `index` points at, if it points at one. */
-export function childAt(state: MmuState, page: ShadowPage, index: number): ShadowPage | undefined {
+function childAt(state: MmuState, page: ShadowPage, index: number): ShadowPage | undefined {
   const sptep = page.base + index;
   const lo = state.words[2 * sptep]!;
   if (!isPresent(lo) || page.level === 1 || lo & LO.large) return undefined;
