@@ -5,18 +5,17 @@ import { type Console, STATUS } from "./console";
 /** `penumbra dap`: on stdio, or with `--port N` on a loopback port. */
 export function dap(words: readonly string[], console: Console): Promise<number> | number {
   if (words.length === 0) return serveStdio();
-  const port = Number(words[1]);
-  if (
-    words.length !== 2 ||
-    words[0] !== "--port" ||
-    !Number.isInteger(port) ||
-    port < 0 ||
-    port > 65535
-  ) {
-    console.error(`penumbra dap: takes --port N (0 to 65535) or nothing, not ${words.join(" ")}`);
+  const port = portOf(words);
+  if (port === undefined) {
+    console.error(`penumbra dap: takes --port N (0 to 65535) or nothing, not "${words.join(" ")}"`);
     return STATUS.badInput;
   }
   return servePort(port, console);
+}
+
+function portOf([flag, number = "", ...rest]: readonly string[]): number | undefined {
+  const wellFormed = flag === "--port" && /^\d+$/.test(number) && rest.length === 0;
+  return wellFormed && Number(number) <= 65535 ? Number(number) : undefined;
 }
 
 /** The adapter on standard input and output; ends with its client. */

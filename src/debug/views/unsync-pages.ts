@@ -21,7 +21,7 @@ import {
   type ViewRequest,
 } from "./view-node";
 
-/** Ids are `unsync/<vcpu>.<slot>[/<index>…]`. */
+/** Ids of pages are `unsync/<vcpu>.<slot>[/<index>…]`; those of entries end in `/e<index>` besides. */
 const ID = /^unsync\/(\d+)\.(\d+)((?:\/\d+)*)$/;
 
 /** From the roots down the paths that `unsync_children` marks, to the pages that are unsync. */
@@ -41,9 +41,10 @@ export class UnsyncView {
   }
 
   ancestors(id: string): readonly string[] {
-    const match = ID.exec(id);
+    const [, page = id, entry] = /^(.*)\/(e\d+)$/.exec(id) ?? [];
+    const match = ID.exec(page);
     if (!match) return [];
-    const parts = (match[3] ?? "").split("/").slice(1);
+    const parts = `${match[3] ?? ""}${entry ? `/${entry}` : ""}`.split("/").slice(1);
     const root = `unsync/${match[1]}.${match[2]}`;
     return [root, ...parts.map((_, i) => `${root}/${parts.slice(0, i + 1).join("/")}`)];
   }
