@@ -52,6 +52,8 @@ export interface RunResult {
 /** Longest stretch of generated code: V8 only switches to its optimised version when `run` is entered anew. */
 const LONGEST = 1 << 20;
 const DB_SINGLE_STEP = 1 << 14;
+const TF = Number(FLAG.TF);
+const RF = Number(FLAG.RF);
 const UD: GuestFault = { vector: 6 };
 const GP0: GuestFault = { vector: 13, error: 0 };
 
@@ -196,6 +198,7 @@ export class Engine {
   /** Never retires more than `budget`; budget 1 is a single step. */
   run(vcpu: VcpuCore, budget: number): RunResult {
     this.activate(vcpu);
+    if (this.modes.crowded) this.renumberModes();
     this.misses.ending = false;
     this.passing = this.linearRip(vcpu);
     const start = vcpu.retiredBase;
@@ -213,6 +216,14 @@ export class Engine {
       const done = event ? this.eventDone(vcpu, event) : this.instructions(vcpu, left);
       if (done) return end(done.why, done.text);
     }
+  }
+
+  /** Decoded code and the jump cache name modes by number. */
+  private renumberModes(): void {
+    this.modes.clear();
+    this.blocks.dropAll();
+    this.jumps.clear();
+    for (const each of this.vcpus) each.stateChanged();
   }
 
   private idle(vcpu: VcpuCore): RunWhy | undefined {
@@ -244,11 +255,11 @@ export class Engine {
   /** Runs generated code from rip, at most `left` units, and handles the way it came out. */
   private instructions(vcpu: VcpuCore, left: number): { why: RunWhy; text?: string } | undefined {
     const { state } = vcpu;
-    const rflags = state.u64(S.rflags);
     const shadow = state.u32(S.shadow);
-    const special = shadow !== 0 || (rflags & (FLAG.TF | FLAG.RF)) !== 0n || vcpu.careful;
+    const special = shadow !== 0 || (state.u32(S.rflags) & (TF | RF)) !== 0 || vcpu.careful;
     if (!special) {
-      const entry = this.entry(vcpu, false);
+      // A single step decodes no more than it runs.
+      const entry = this.entry(vcpu, left === 1);
       if (entry.kind !== "enter") return this.notEntered(vcpu, entry);
       // A listener may have stopped the run while the instruction was fetched.
       if (this.misses.ending) return undefined;
@@ -259,6 +270,7 @@ export class Engine {
     if (entry.kind !== "enter") return this.notEntered(vcpu, entry);
     if (this.misses.ending) return undefined;
     const before = vcpu.retiredBase;
+    const rflags = state.u64(S.rflags);
     state.setU32(S.shadow, 0);
     state.setU64(S.rflags, rflags & ~FLAG.RF);
     vcpu.debugHits = 0;

@@ -43,7 +43,10 @@ export class MissHandler {
     const bytes = kind & MISS.bytes;
     const write = (kind & MISS.write) !== 0;
     let va = state.u64(S.faultVa);
-    if (!isCanonicalIn(state, va) || !isCanonicalIn(state, va + BigInt(bytes - 1))) {
+    // Both halves of 48-bit space at a glance; the rest with care.
+    const top = state.u32(S.faultVa + 4) >>> 15;
+    const plain = (top === 0 || top === 0x1ffff) && (state.u32(S.faultVa) & 0xfff) <= 4064;
+    if (!plain && !(isCanonicalIn(state, va) && isCanonicalIn(state, va + BigInt(bytes - 1)))) {
       const checked = this.checkSegment(vcpu, va, kind);
       if (typeof checked !== "bigint") return this.raise(checked);
       va = checked;

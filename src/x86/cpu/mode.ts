@@ -74,15 +74,17 @@ export class Modes {
     const text = `${mode.bits} ${mode.flat} ${mode.user} ${mode.csBase} ${mode.csLimit}`;
     const known = this.byText.get(text);
     if (known) return known;
-    if (this.full) throw new Error(`more than ${1 << MODE_BITS} processor modes in one run`);
+    if (this.byId.length === 1 << MODE_BITS)
+      throw new Error(`more than ${1 << MODE_BITS} processor modes in one run`);
     const added = { ...mode, id: this.byId.length };
     this.byText.set(text, added);
     this.byId.push(added);
     return added;
   }
 
-  get full(): boolean {
-    return this.byId.length >= 1 << MODE_BITS;
+  /** Time to start again between two runs: one run hardly meets as many once more. */
+  get crowded(): boolean {
+    return this.byId.length > 1 << (MODE_BITS - 1);
   }
   clear(): void {
     this.byText.clear();

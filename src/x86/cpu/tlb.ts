@@ -50,6 +50,10 @@ export class Tlb {
   private readonly words: Uint32Array;
   /** Entries of large pages may be present: INVLPG then looks at every entry. */
   private large = true;
+  /** Entries that may be valid, so that a flush need not look at all: places from `first`, each once. */
+  private readonly used = new Uint32Array(DATA_ENTRIES + ITLB_ENTRIES);
+  private usedCount = 0;
+  private readonly isUsed = new Uint8Array(DATA_ENTRIES + ITLB_ENTRIES);
 
   constructor(
     memory: WebAssembly.Memory,
@@ -98,6 +102,7 @@ export class Tlb {
     tag(EXEC, 0, false);
     words[at + DELTA] = (refill.offset - page) >>> 0;
     words[at + INFO_WORD] = infoOf(refill);
+    this.note(at);
     if (refill.level > 1) this.large = true;
   }
 
@@ -122,6 +127,7 @@ export class Tlb {
     words[at + EXEC + 1] = high;
     words[at + DELTA] = (refill.offset - page) >>> 0;
     words[at + INFO_WORD] = infoOf(refill);
+    this.note(at);
     if (refill.level > 1) this.large = true;
     return evicted;
   }
@@ -140,40 +146,72 @@ export class Tlb {
     return (this.base() + S.tlb) >>> 2;
   }
 
+  private note(at: number): void {
+    const n = (at - this.first) / ENTRY_WORDS;
+    if (this.isUsed[n]) return;
+    this.isUsed[n] = 1;
+    this.used[this.usedCount++] = n;
+  }
+
   flush(keepGlobal: boolean): void {
-    const { words, first } = this;
-    for (let at = first; at < first + ALL_WORDS; at += ENTRY_WORDS) {
+    const { words, first, used, isUsed } = this;
+    let kept = 0;
+    for (let n = 0; n < this.usedCount; n++) {
+      const place = used[n]!;
+      const at = first + place * ENTRY_WORDS;
       const info = words[at + INFO_WORD]!;
-      if (info !== 0 && !(keepGlobal && info & INFO.global)) this.drop(at);
+      if (keepGlobal && info & INFO.global) used[kept++] = place;
+      else {
+        isUsed[place] = 0;
+        if (info !== 0) this.drop(at);
+      }
     }
+    this.usedCount = kept;
     if (!keepGlobal) this.large = false;
+  }
+
+  /** After the struct was replaced as a whole: finds out again which entries are valid. */
+  reread(): void {
+    const { words, first } = this;
+    this.isUsed.fill(0);
+    this.usedCount = 0;
+    this.large = true;
+    for (let at = first; at < first + ALL_WORDS; at += ENTRY_WORDS)
+      if (words[at + INFO_WORD] !== 0) this.note(at);
   }
 
   /** Marks every entry empty, whatever the memory held before. */
   clear(): void {
     const { first } = this;
     for (let at = first; at < first + ALL_WORDS; at += ENTRY_WORDS) this.drop(at);
+    this.reread();
     this.large = false;
   }
 
   /** INVLPG: the page of `va` in all banks, and every fragment of a large page that holds it. `largeBits`: 21 or 22. */
   flushPage(va: bigint, largeBits: number): void {
     const low = Number(va & 0xffff_ffffn);
-    const page = va >> 12n;
-    for (let bank = 0; bank < TLB_BANKS; bank++) this.dropIf(this.entry(bank, low), page);
-    this.dropIf(this.codeEntry(low), page);
+    const high = Number((va >> 32n) & 0xffff_ffffn);
+    for (let bank = 0; bank < TLB_BANKS; bank++) this.dropIf(this.entry(bank, low), low, high, 12);
+    this.dropIf(this.codeEntry(low), low, high, 12);
     if (!this.large) return;
-    const { first } = this;
+    const { first, words } = this;
     for (let at = first; at < first + ALL_WORDS; at += ENTRY_WORDS) {
-      const info = this.words[at + INFO_WORD]!;
-      const level = (info >> INFO.level) & 7;
-      if (!(info & INFO.valid) || level < 2) continue;
-      const bits = BigInt(level === 2 ? largeBits : 30);
-      if (this.pageOf(at) >> (bits - 12n) === va >> bits) this.drop(at);
+      const level = (words[at + INFO_WORD]! >> INFO.level) & 7;
+      if (level >= 2) this.dropIf(at, low, high, level === 2 ? largeBits : 30);
     }
   }
-  private dropIf(at: number, page: bigint): void {
-    if (this.words[at + INFO_WORD]! & INFO.valid && this.pageOf(at) === page) this.drop(at);
+  /** Drops a valid entry whose page lies in the same naturally aligned block of `2^bits` bytes. */
+  private dropIf(at: number, low: number, high: number, bits: number): void {
+    const { words } = this;
+    if (!(words[at + INFO_WORD]! & INFO.valid)) return;
+    for (const tag of [READ, WRITE, EXEC]) {
+      const held = words[at + tag]!;
+      if ((held & 0xfff) === TAG.none) continue;
+      // No page is larger than 1 GiB, so the upper halves must agree.
+      if (held >>> bits === low >>> bits && words[at + tag + 1] === high) this.drop(at);
+      return;
+    }
   }
 
   /** Page number of a valid entry, from whichever tag it has. */

@@ -1,5 +1,5 @@
 import { ACCESS, type Board, type GuestFault, type Refill } from "./board";
-import { FLAG, S } from "./layout";
+import { S } from "./layout";
 import type { CpuState } from "./state";
 import type { Tlb } from "./tlb";
 
@@ -17,12 +17,14 @@ export interface Target {
 const TOO_MANY_RETRIES = 10_000;
 
 const PAGE_FAULT = 14;
+/** EFLAGS.AC */
+const AC = 1 << 18;
 
 /** Bank of a data access: system structures are read as supervisor, and AC does not count for them. */
 export function bankOf(state: CpuState, access: number): number {
   if (access & ACCESS.user) return 0;
   if (access & ACCESS.implicit) return 1;
-  return state.u64(S.rflags) & FLAG.AC ? 2 : 1;
+  return state.u32(S.rflags) & AC ? 2 : 1;
 }
 
 /** Answers "where is this byte" for one vCPU: TLB, hardware walk, then what the board says to a fault. */

@@ -28,6 +28,10 @@ export interface VcpuHost {
 const VCPU_BITS = 6;
 const GENERATIONS = 1 << (32 - VCPU_BITS - MODE_BITS);
 
+/** EFLAGS.AC and CR0.AM share a bit number. */
+const AC = 1 << 18;
+const AM = 1 << 18;
+
 /** Parts of the struct that mean nothing between two slices. */
 const ENGINE_FIELDS: readonly (readonly [number, number])[] = [
   [S.budget, S.retiredBase],
@@ -175,6 +179,8 @@ export class VcpuCore {
     const { state } = this;
     this.mode = this.host.modes.of(state);
     deriveFields(state, this.mode);
+    this.checksAlignment =
+      this.mode.user && (state.u32(S.rflags) & AC) !== 0 && (state.u32(S.cr0) & AM) !== 0;
     state.setU32(S.tlbBank, this.dataBank);
     this.writeJumpKey();
     this.readDebugRegisters();
@@ -210,22 +216,17 @@ export class VcpuCore {
     return (state.u64(S.rflags) & FLAG.IF) !== 0n && state.u32(S.shadow) === 0;
   }
 
+  /** CR0.AM, EFLAGS.AC and level 3 (SDM 3A 6.15, #AC). */
+  checksAlignment = false;
   /** Every access must ask: data breakpoints are armed, or alignment is checked. */
   get careful(): boolean {
     return this.dataBreakpoints.length > 0 || this.checksAlignment;
   }
   /** Offset of the TLB bank for data accesses from `S.tlb`. */
   get dataBank(): number {
-    const bank = this.mode.user ? 0 : this.state.u64(S.rflags) & FLAG.AC ? 2 : 1;
+    const bank = this.mode.user ? 0 : this.state.u32(S.rflags) & AC ? 2 : 1;
     return bank * TLB_ENTRIES * TLB_BYTES;
   }
-  get checksAlignment(): boolean {
-    const { state } = this;
-    return (
-      (state.u64(S.rflags) & FLAG.AC) !== 0n && (state.cr0 & (1n << 18n)) !== 0n && state.cpl === 3
-    );
-  }
-
   save(): unknown {
     const { base, view } = this.state;
     const struct = new Uint8Array(view.buffer.slice(base, base + VCPU_BYTES));
@@ -251,6 +252,7 @@ export class VcpuCore {
     this.retiredBase = retired - this.host.unitsInFlight(this);
     this.announced = announced;
     this.reported = reported;
+    this.tlb.reread();
     this.host.dropCode();
     this.dropJumps();
     this.stateChanged();

@@ -368,3 +368,22 @@ describe("several vCPUs", () => {
     assert.deepEqual(copy.vcpu.save(), guest.vcpu.save());
   });
 });
+
+describe("many code segments", () => {
+  it("real mode may use more bases than modes can be numbered", () => {
+    const guest = new Guest({ bits: 16 });
+    let runs = 0;
+    for (let n = 0; n < 5000; n++) {
+      const base = BigInt(16 * (n % 256));
+      guest.code("40 f4", 0x1000 + Number(base));
+      const cs = guest.state.segment(1);
+      guest.state.setSegment(1, { ...cs, base, hi: 0xffff - n });
+      guest.state.rip = BigInt(CODE_AT);
+      guest.state.setU32(S.activity, 0);
+      guest.vcpu.stateChanged();
+      if (guest.run(2).retired === 2) runs++;
+    }
+    assert.equal(runs, 5000);
+    assert.equal(guest.get("rax"), 5000n);
+  });
+});
