@@ -12,7 +12,7 @@ import { FILLER, PAGE, SCRATCH_BYTES, SPACE, WRITABLE_BYTES } from "./address-sp
 import { type Case, flagsOf, type Mode, type Outcome, registersOf, TRAP } from "./case";
 import { ReplayBoard } from "./replay-board";
 
-/** Steps a case may take: REP iterations, mostly. */
+/** Runs a case may take: in single steps one for each REP iteration. */
 const STEP_LIMIT = 64;
 
 const align = (at: number): number => (at + PAGE - 1) & -PAGE;
@@ -29,6 +29,12 @@ const CODE_SEGMENT = {
   32: { selector: 0x23, attr: 0xc0fb },
 } as const;
 const DATA_SEGMENT = { selector: 0x2b, attr: 0xc0f3 };
+
+/** The two ways through the engine. */
+export const PACES = [
+  { name: "in single steps", budget: 1 },
+  { name: "in blocks", budget: 1000 },
+] as const;
 
 /** Bytes of `after` that differ, by whole words first: nearly all are equal. */
 function changedBytes(before: Uint8Array, after: Uint8Array): [number, number][] {
@@ -55,6 +61,8 @@ export class Replayer {
     private readonly mode: Mode,
     private readonly files: readonly (readonly bigint[])[],
     private readonly memory: Uint8Array,
+    /** Instructions a run: 1 for single steps, more for blocks and for REP in bulk. */
+    private readonly budget: number,
   ) {
     const wasm = new WebAssembly.Memory({ initial: Math.ceil(MEMORY_BYTES / 65536) });
     this.bytes = new Uint8Array(wasm.buffer);
@@ -115,21 +123,25 @@ export class Replayer {
       gpr: Array.from({ length: 16 }, (_, n) => BigInt.asUintN(this.mode, state.gpr(n))),
       changes,
     };
-    if (fault) this.enterUserMode();
+    if (this.board.fault) this.enterUserMode();
     return outcome;
   }
 
-  /** Single steps until the INT3 that stands behind every way out, or a fault. */
+  /**
+   * Runs until a fault. The INT3 that stands behind every way out is the instruction's good end; without
+   * interrupt descriptors it is a fault, too. Single steps stop in front of it.
+   */
   private execute(each: Case): ReplayBoard["fault"] {
     const { state } = this.vcpu;
     this.board.fault = undefined;
     for (let left = STEP_LIMIT; left > 0; left--) {
-      const { why, text } = this.engine.run(this.vcpu, 1);
-      if (this.board.fault) return this.board.fault;
+      const { why, text } = this.engine.run(this.vcpu, this.budget);
+      const atEnd = state.rip !== BigInt(each.ip) && this.isFiller(state.rip);
+      if (this.board.fault) return atEnd ? undefined : this.board.fault;
       if (why !== "budget") throw new Error(`${each.form}: run ended with ${why} ${text ?? ""}`);
-      if (state.rip !== BigInt(each.ip) && this.isFiller(state.rip)) return undefined;
+      if (atEnd) return undefined;
     }
-    throw new Error(`${each.form}: still running after ${STEP_LIMIT} steps`);
+    throw new Error(`${each.form}: still running after ${STEP_LIMIT} runs`);
   }
 
   private isFiller(rip: bigint): boolean {
