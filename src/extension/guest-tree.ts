@@ -91,24 +91,29 @@ export class GuestTree implements vscode.TreeDataProvider<Row>, vscode.Disposabl
   async setFilter(filter: string | undefined): Promise<number> {
     this.model.clear();
     this.model.filter = filter || undefined;
+    const filtered = `${this.definition.id}Filtered`;
+    await vscode.commands.executeCommand(
+      "setContext",
+      filtered,
+      filter !== undefined && filter !== "",
+    );
     this.view.description = filter ? `filter: ${filter}` : "";
     await this.getChildren();
     this.changed.fire(undefined);
     return this.model.total;
   }
 
-  /** The first row, for a filter that was just set. */
-  async first(): Promise<Row | undefined> {
-    return (await this.getChildren())[0];
-  }
-
-  /** Opens the view at a row; false when the guest no longer has it. */
+  /** Opens the view at a row, without a filter that hides it; false when the guest no longer has it. */
   async reveal(id: string, focus = true): Promise<boolean> {
     const { path } = await this.ask<ParentsResponse>("penumbra/parents", {
       view: this.definition.name,
       id,
     });
-    const row = await this.model.find(path);
+    let row = await this.model.find(path);
+    if (!row && this.model.filter) {
+      await this.setFilter(undefined);
+      row = await this.model.find(path);
+    }
     if (!row) return false;
     this.changed.fire(undefined);
     await this.view.reveal(row, { select: true, focus, expand: true });

@@ -20,7 +20,7 @@ export function registerViewCommands(
       placeHolder: "gpa:0x3000",
       value: sptes?.filter ?? "",
     });
-    if (filter !== undefined) await applyFilter(sptes, filter.trim());
+    if (filter !== undefined) await sptes?.setFilter(filter.trim());
   };
 
   const goToAddress = async (): Promise<void> => {
@@ -32,11 +32,13 @@ export function registerViewCommands(
     if (!address) return;
     const sptes = tree("sptes");
     await vscode.commands.executeCommand("penumbra.sptes.focus");
-    if ((await applyFilter(sptes, address.trim())) === 0) {
+    if ((await sptes?.setFilter(address.trim())) === 0) {
       await vscode.window.showInformationMessage(`No spte maps ${address} now.`);
       return;
     }
-    const target = (await sptes?.first())?.node.reveal;
+    const rows = (await sptes?.getChildren()) ?? [];
+    // A frame may be mapped at several addresses: the one that was asked for comes first.
+    const target = (rows.find((row) => showsPageOf(row, address)) ?? rows[0])?.node.reveal;
     if (target) await tree(target.view)?.reveal(target.id, false);
   };
 
@@ -50,7 +52,7 @@ export function registerViewCommands(
 
   const commands: Readonly<Record<string, (...args: never[]) => unknown>> = {
     "penumbra.filterSptes": filterSptes,
-    "penumbra.clearSpteFilter": () => applyFilter(tree("sptes"), ""),
+    "penumbra.clearSpteFilter": () => tree("sptes")?.setFilter(undefined),
     "penumbra.goToAddress": goToAddress,
     "penumbra.debugSample": debugSample,
     "penumbra.breakOnPageFault": () => breakOn("pf"),
@@ -62,7 +64,10 @@ export function registerViewCommands(
   );
 }
 
-async function applyFilter(sptes: GuestTree | undefined, filter: string): Promise<number> {
-  await vscode.commands.executeCommand("setContext", "penumbra.sptesFiltered", filter !== "");
-  return (await sptes?.setFilter(filter)) ?? 0;
+/** Whether a row's label names the page of the address that a text ends in. */
+function showsPageOf({ node }: Row, text: string): boolean {
+  const digits = /0x([0-9a-f]+)\s*$/i.exec(text)?.[1];
+  if (digits === undefined) return false;
+  const page = BigInt(`0x${digits}`) & ~0xfffn;
+  return node.label.split(/\s/).includes(`0x${page.toString(16)}`);
 }

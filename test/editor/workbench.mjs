@@ -94,14 +94,25 @@ export class Workbench {
 
   // Debugging
 
-  /** Opens Run and Debug, and waits for a view of the extension: from then on F5 is ours. */
-  async openRunAndDebug(view) {
+  /** Opens Run and Debug, waits for a view of the extension, and starts what is chosen there. */
+  async startDebugging(view) {
     await this.page.keyboard.press("Control+Shift+D");
     await this.pane(view).first().waitFor({ timeout: 60_000 });
+    // The key does nothing before the workbench has read the launch configurations, and only the
+    // button to stop with tells that it has done something.
+    const stop = this.page.locator(".part.sidebar .codicon-debug-stop").first();
+    await expectSoon(
+      async () => {
+        await this.page.keyboard.press("F5");
+        await stop.waitFor({ timeout: 20_000 });
+        return true;
+      },
+      "debugging",
+      90_000,
+    );
   }
 
-  /** Starts, or continues. */
-  async startDebugging() {
+  async continue() {
     await this.page.keyboard.press("F5");
   }
 

@@ -90,9 +90,13 @@ export class SptesView {
     return nodes;
   }
 
-  /** Oldest first, so that rows keep their places as pages come. */
+  /** What a root leads to, then what none does; oldest first, so that rows keep their places. */
   private pages(): readonly ShadowPage[] {
-    return [...this.vm.activePages()].sort((a, b) => a.serial - b.serial);
+    const reached = new Map<ShadowPage, number>();
+    for (const page of this.vm.activePages())
+      reached.set(page, placesOf(this.vm, page, 0).length > 0 ? 0 : 1);
+    const rank = (page: ShadowPage): number => reached.get(page) ?? 1;
+    return [...reached.keys()].sort((a, b) => rank(a) - rank(b) || a.serial - b.serial);
   }
 
   private mapsSomething(page: ShadowPage, index: number): boolean {

@@ -53,9 +53,9 @@ describe("first light, from the installed package", function () {
     await page?.screenshot({ path: path.join(output, `first-light-${state}-${name}.png`) });
   });
 
-  it("stops on entry after F5, with all four trees in the side bar", async () => {
-    await workbench.openRunAndDebug(TREES[0]);
-    await workbench.startDebugging();
+  it("stops on entry after F5, with all four trees in the side bar", async function () {
+    this.timeout(180_000);
+    await workbench.startDebugging(TREES[0]);
     await workbench.waitForStopped({ says: /before the first instruction/i });
     await workbench.widenSideBar(620);
     await workbench.setExpanded("Variables", false);
@@ -72,7 +72,7 @@ describe("first light, from the installed package", function () {
     const line = lineOf("demand-paging.c", "*first = 1;");
     await workbench.openFile("demand-paging.c", line);
     await workbench.toggleBreakpoint(line);
-    await workbench.startDebugging();
+    await workbench.continue();
     await workbench.waitForStopped({ line, says: /breakpoint/i });
     await expectSoon(
       async () => (await workbench.treeRows("Shadow Roots")).length > 1,
@@ -90,7 +90,7 @@ describe("first light, from the installed package", function () {
 
   it("stops on the guest's own page fault, with cr2 and the error code in words", async () => {
     await workbench.setBreakpointEnabled("Page faults", true);
-    await workbench.startDebugging();
+    await workbench.continue();
     await workbench.waitForStopped({ line: lineOf("demand-paging.c", "*first = 1;") });
     await expectSoon(
       async () => /0x40000000/.test(await workbench.exceptionText()),
@@ -119,7 +119,7 @@ describe("first light, from the installed package", function () {
     await workbench.toggleBreakpoint(lineOf("demand-paging.c", "*first = 1;"));
     const line = lineOf("demand-paging.c", "u64 zero = *second;");
     await workbench.toggleBreakpoint(line);
-    await workbench.startDebugging();
+    await workbench.continue();
     await workbench.waitForStopped({ line });
     await expectSoon(
       async () => /= hpa:0x[0-9a-f]+/.test((await workbench.texts("Watch"))[0]),
@@ -146,7 +146,7 @@ describe("first light, from the installed package", function () {
   it("stops at an invlpg before it acts, with the page in Unsync Pages", async () => {
     await workbench.addWatch("hpa(0x40277000)");
     await workbench.setBreakpointEnabled("INVLPG", true);
-    await workbench.startDebugging();
+    await workbench.continue();
     await workbench.waitForStopped({ line: lineOf("stale-translation.c", "invlpg(remapped);") });
     await expectSoon(
       async () => (await workbench.treeRows("Unsync Pages")).length > 0,
@@ -159,7 +159,7 @@ describe("first light, from the installed package", function () {
     const line = lineOf("stale-translation.c", "write_control(cr3, kernel_root);");
     await workbench.openFile("stale-translation.c", line);
     await workbench.toggleBreakpoint(line);
-    await workbench.startDebugging();
+    await workbench.continue();
     await workbench.waitForStopped({ line });
     await workbench.stepOver();
     await expectSoon(
