@@ -16,6 +16,8 @@ export interface Block {
   readonly linear: bigint;
   /** Its last instruction reaches into the next page: never linked. */
   readonly crosses: boolean;
+  /** Frame of the page it reaches into, or -1. */
+  readonly secondFrame: number;
 }
 
 /** What is decoded of one 4 KiB frame. */
@@ -36,8 +38,6 @@ export class CodePage {
   }
 }
 
-/** Records at the arena's start: a header and a goto, to enter a block in the middle. */
-const SCRATCH_RECORDS = 2;
 /** Longest block. */
 export const MAX_BLOCK = 32;
 
@@ -61,7 +61,7 @@ export class BlockCache {
     private readonly onFirstCode: (offset: number) => void,
   ) {
     this.byRecord = new Array(Math.floor(bytes / RECORD_BYTES)).fill(undefined);
-    this.next = base + SCRATCH_RECORDS * RECORD_BYTES;
+    this.next = base;
   }
 
   private static key(ip: bigint, mode: Mode, single: boolean): bigint {
@@ -106,7 +106,7 @@ export class BlockCache {
     const first = insns[0]!;
     const page = this.pageFor(offset);
     const crosses = secondFrame >= 0;
-    const block = { ip: first.ip, insns, header, page, linear, crosses };
+    const block = { ip: first.ip, insns, header, page, linear, crosses, secondFrame };
     this.writer.header(header, insns.length);
     for (const [n, insn] of insns.entries())
       this.writer.insn(header + (n + 1) * RECORD_BYTES, insn, n, mode.flat);
@@ -163,7 +163,7 @@ export class BlockCache {
   dropAll(): void {
     this.pages.clear();
     this.byRecord.fill(undefined);
-    this.next = this.base + SCRATCH_RECORDS * RECORD_BYTES;
+    this.next = this.base;
     this.generation++;
   }
 
@@ -177,13 +177,6 @@ export class BlockCache {
   }
   private touches({ linear: start, ip, insns }: Block, linear: ReadonlySet<bigint>): boolean {
     return insns.some((insn) => linear.has(start + insn.ip - ip));
-  }
-
-  /** A header that pays `count` and goes on at instruction `index` of the block. */
-  enterAt(block: Block, index: number): number {
-    this.writer.header(this.base, block.insns.length - index);
-    this.writer.goto(this.base + RECORD_BYTES, block.header + (index + 1) * RECORD_BYTES);
-    return this.base;
   }
 }
 

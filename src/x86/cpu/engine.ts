@@ -1,15 +1,13 @@
-import { buildBlock } from "./block-builder";
-import { type Block, BlockCache, JumpCache } from "./blocks";
+import { BlockCache, JumpCache } from "./blocks";
 import type { Board, GuestFault } from "./board";
+import { CodeFinder, type Found } from "./code-finder";
 import { ACTIVITY, type EventOutcome, raise, takeEvent, wakes } from "./events";
-import type { FramePort } from "./fetch";
 import type { Insn } from "./insn";
 import { FLAG, S, TLB_NONE, VCPU_BYTES } from "./layout";
 import { RecordWriter } from "./lower";
 import { MissHandler } from "./miss";
 import { Modes } from "./mode";
-import { isCanonicalIn } from "./operands";
-import { EXIT, RECORD, RECORD_BYTES } from "./record";
+import { EXIT, RECORD_BYTES } from "./record";
 import { SlowStep } from "./slow-step";
 import type { CpuModel } from "./system/cpu-model";
 import { defaultModel } from "./system/cpu-model";
@@ -49,6 +47,9 @@ export interface RunResult {
   text?: string;
 }
 
+/** Why a run is over; how much it retired is not said yet. */
+type Ending = Omit<RunResult, "retired">;
+
 /** Longest stretch of generated code: V8 only switches to its optimised version when `run` is entered anew. */
 const LONGEST = 1 << 20;
 const DB_SINGLE_STEP = 1 << 14;
@@ -58,12 +59,6 @@ const UD: GuestFault = { vector: 6 };
 const GP0: GuestFault = { vector: 13, error: 0 };
 
 const SOFTWARE_INTERRUPTS = new Set(["int", "int3", "int1", "into"]);
-
-/** Where to go on: a block from its start, or from one of its instructions. */
-type Entry =
-  | { readonly kind: "enter"; readonly header: number }
-  | { readonly kind: "event"; readonly outcome: EventOutcome }
-  | { readonly kind: "end"; readonly why: RunWhy; readonly text?: string };
 
 /** The module is the same for every engine of a process. */
 let tier1: { readonly tier: Tier1; readonly module: WebAssembly.Module } | undefined;
@@ -83,13 +78,10 @@ export class Engine {
   private readonly blocks: BlockCache;
   private readonly jumps: JumpCache;
   private readonly writer: RecordWriter;
+  private readonly finder: CodeFinder;
   private readonly misses: MissHandler;
   private readonly vcpus: VcpuCore[] = [];
   private active: VcpuCore | undefined;
-  /** Debugger's execution breakpoints. */
-  private breakpoints: ReadonlySet<bigint> = new Set();
-  /** Breakpoint that the present run starts on and passes over. */
-  private passing: bigint | undefined;
   /** Units given to generated code when it was entered; 0 outside. */
   private loaded = 0;
   private inWasm = false;
@@ -107,6 +99,7 @@ export class Engine {
       for (const vcpu of this.vcpus) vcpu.tlb.withholdFrame(offset);
     });
     this.jumps = new JumpCache(memory);
+    this.finder = new CodeFinder(this.blocks, this.jumps, this.writer, this.bytes);
     this.misses = new MissHandler(this.bytes, this.blocks, () => this.active!);
     const view = new DataView(memory.buffer);
     const { exports } = new WebAssembly.Instance(module, {
@@ -150,9 +143,7 @@ export class Engine {
 
   /** Execution breakpoints by linear address; the one at the current rip is passed over once at the start of `run`. */
   setBreakpoints(linear: ReadonlySet<bigint>): void {
-    const added = new Set([...linear].filter((address) => !this.breakpoints.has(address)));
-    this.breakpoints = new Set(linear);
-    this.dropBarriers(added);
+    this.dropBarriers(this.finder.setBreakpoints(linear));
   }
   private dropBarriers(linear: ReadonlySet<bigint>): void {
     this.blocks.dropAt(linear);
@@ -200,7 +191,7 @@ export class Engine {
     this.activate(vcpu);
     if (this.modes.crowded) this.renumberModes();
     this.misses.ending = false;
-    this.passing = this.linearRip(vcpu);
+    this.finder.startAt(vcpu);
     const start = vcpu.retiredBase;
     const end = (why: RunWhy, text?: string): RunResult => ({
       why,
@@ -237,36 +228,28 @@ export class Engine {
   }
 
   /** An event takes one unit, so that no run goes on for ever without retiring anything. */
-  private eventDone(
-    vcpu: VcpuCore,
-    outcome: EventOutcome,
-  ): { why: RunWhy; text?: string } | undefined {
+  private eventDone(vcpu: VcpuCore, outcome: EventOutcome): Ending | undefined {
     if (outcome === "stop") return { why: "stop" };
     if (typeof outcome === "object") return { why: "unimplemented", text: outcome.unimplemented };
     vcpu.retiredBase++;
     return outcome === "shutdown" ? { why: "shutdown" } : undefined;
   }
 
-  private linearRip(vcpu: VcpuCore): bigint {
-    const { bits, csBase } = vcpu.mode;
-    return BigInt.asUintN(bits === 64 ? 64 : 32, vcpu.state.rip + csBase);
-  }
-
   /** Runs generated code from rip, at most `left` units, and handles the way it came out. */
-  private instructions(vcpu: VcpuCore, left: number): { why: RunWhy; text?: string } | undefined {
+  private instructions(vcpu: VcpuCore, left: number): Ending | undefined {
     const { state } = vcpu;
     const shadow = state.u32(S.shadow);
     const special = shadow !== 0 || (state.u32(S.rflags) & (TF | RF)) !== 0 || vcpu.careful;
     if (!special) {
       // A single step decodes no more than it runs.
-      const entry = this.entry(vcpu, left === 1);
+      const entry = this.finder.find(vcpu, left === 1);
       if (entry.kind !== "enter") return this.notEntered(vcpu, entry);
       // A listener may have stopped the run while the instruction was fetched.
       if (this.misses.ending) return undefined;
       return this.execute(vcpu, entry.header, left);
     }
     // One instruction, under the interrupt shadow, with single-step, RF or checks on every access.
-    const entry = this.entry(vcpu, true);
+    const entry = this.finder.find(vcpu, true);
     if (entry.kind !== "enter") return this.notEntered(vcpu, entry);
     if (this.misses.ending) return undefined;
     const before = vcpu.retiredBase;
@@ -293,99 +276,12 @@ export class Engine {
   /** The instruction at hand ended in an event, so no trap follows it. */
   private failed: GuestFault | undefined;
 
-  private notEntered(
-    vcpu: VcpuCore,
-    entry: Exclude<Entry, { kind: "enter" }>,
-  ): { why: RunWhy; text?: string } | undefined {
+  private notEntered(vcpu: VcpuCore, entry: Exclude<Found, { kind: "enter" }>): Ending | undefined {
     return entry.kind === "event" ? this.eventDone(vcpu, entry.outcome) : entry;
   }
 
-  /** The block at rip, decoded if need be; or the breakpoint or fault found there. */
-  private entry(vcpu: VcpuCore, single: boolean, again = false): Entry {
-    const { state, mode } = vcpu;
-    const low = state.u32(S.rip);
-    const high = state.u32(S.rip + 4);
-    const key = vcpu.jumpKey;
-    if (!single) {
-      const header = this.jumps.get(low, high, key);
-      if (header !== 0) return { kind: "enter", header };
-    }
-    const { rip } = state;
-    const linear = this.linearRip(vcpu);
-    if (!again) {
-      const found = this.breakpointAt(vcpu, linear);
-      if (found) return found;
-    }
-    if (mode.bits === 64 && !isCanonicalIn(state, rip)) return this.raised(vcpu, GP0);
-    const frame = this.port(vcpu)(linear);
-    if (frame.kind === "fault") return this.raised(vcpu, frame.fault);
-    if (frame.kind === "device") return this.fetchFromDevice(rip);
-    const known = this.blocks.find(frame.offset, rip, mode, single);
-    let block = known;
-    if (!block) {
-      const built = buildBlock(this.blocks, this.bytes, this.port(vcpu), {
-        mode,
-        ip: rip,
-        linear,
-        offset: frame.offset,
-        single,
-        isBarrier: (address) => this.isBarrier(vcpu, address),
-      });
-      if (built.kind === "fault") return this.raised(vcpu, built.fault);
-      if (built.kind === "device") return this.fetchFromDevice(rip);
-      block = built.block;
-    } else if (block.crosses) {
-      // Its second page may be another one by now.
-      const second = this.port(vcpu)(this.secondPage(vcpu, block));
-      if (second.kind === "fault") return this.raised(vcpu, second.fault);
-    }
-    const barrier = this.isBarrier(vcpu, linear);
-    if (!single && !barrier) this.jumps.set(low, high, vcpu.jumpKey, block.header);
-    return { kind: "enter", header: block.header };
-  }
-
-  /** `again`: an instruction that has passed this already. */
-  private breakpointAt(vcpu: VcpuCore, linear: bigint): Entry | undefined {
-    if (linear === this.passing) this.passing = undefined;
-    else if (this.breakpoints.has(linear)) return { kind: "end", why: "breakpoint" };
-    const hit = vcpu.codeBreakpoints.get(linear) ?? 0;
-    if (!hit || vcpu.state.u64(S.rflags) & FLAG.RF) return undefined;
-    const outcome = raise(vcpu, { vector: 1, dr6: hit }, "fault", false);
-    return { kind: "event", outcome };
-  }
-
-  private secondPage(vcpu: VcpuCore, { linear }: Block): bigint {
-    const next = ((linear >> 12n) + 1n) << 12n;
-    return BigInt.asUintN(vcpu.mode.bits === 64 ? 64 : 32, next);
-  }
-
-  private raised(vcpu: VcpuCore, fault: GuestFault): Entry {
-    return { kind: "event", outcome: raise(vcpu, fault, "fault") };
-  }
-  private fetchFromDevice(rip: bigint): Entry {
-    const text = `not implemented: instruction fetch from device memory at 0x${rip.toString(16)}`;
-    return { kind: "end", why: "unimplemented", text };
-  }
-
-  private isBarrier(vcpu: VcpuCore, linear: bigint): boolean {
-    return this.breakpoints.has(linear) || vcpu.codeBreakpoints.has(linear);
-  }
-
-  private port(vcpu: VcpuCore): FramePort {
-    return (linear) => {
-      const target = vcpu.translator.code(linear, vcpu.mode.user, () => vcpu.dropJumps());
-      if (target.kind === "fault") return { kind: "fault", fault: target.fault! };
-      if (target.kind === "device") return { kind: "device", gpa: target.gpa };
-      return { kind: "frame", offset: target.offset };
-    };
-  }
-
   /** Enters generated code with a budget. A block longer than what is left is stopped inside. */
-  private execute(
-    vcpu: VcpuCore,
-    header: number,
-    left: number,
-  ): { why: RunWhy; text?: string } | undefined {
+  private execute(vcpu: VcpuCore, header: number, left: number): Ending | undefined {
     const block = this.blocks.blockOf(header);
     const count = block.insns.length;
     if (count <= left) return this.leave(vcpu, this.enter(vcpu, header, Math.min(left, LONGEST)));
@@ -425,13 +321,13 @@ export class Engine {
     return insn;
   }
 
-  private leave(vcpu: VcpuCore, code: number): { why: RunWhy; text?: string } | undefined {
+  private leave(vcpu: VcpuCore, code: number): Ending | undefined {
     const { state } = vcpu;
     state.setU32(S.tlbBank, vcpu.dataBank);
     switch (code) {
       case EXIT.lookup:
         this.settle(vcpu, 0);
-        this.link(vcpu);
+        this.finder.link(vcpu);
         return undefined;
       case EXIT.budget:
         this.budgetOver(vcpu);
@@ -479,25 +375,7 @@ export class Engine {
     vcpu.state.rip = block.insns[index]!.ip;
   }
 
-  /** Patches the branch that was not linked, if its target may be: same page, nothing to look at before. */
-  private link(vcpu: VcpuCore): void {
-    const { state } = vcpu;
-    const record = state.u32(S.exitRec);
-    if (record === 0) return;
-    const { generation } = this.blocks;
-    const source = this.blocks.blockOf(record);
-    const linear = this.linearRip(vcpu);
-    if (source.linear >> 12n !== linear >> 12n || source.crosses) return;
-    if (this.isBarrier(vcpu, linear)) return;
-    const target = this.blocks.find(source.page.offset, state.rip, vcpu.mode, false);
-    if (!target || target.crosses || this.blocks.generation !== generation) return;
-    const last = source.insns.at(-1)!;
-    const operand = last.operands[0];
-    const taken = operand?.kind !== "rel" || operand.target === state.rip;
-    this.writer.link(record, taken ? RECORD.taken : RECORD.fallThrough, target.header);
-  }
-
-  private system(vcpu: VcpuCore, insn: Insn): { why: RunWhy; text?: string } | undefined {
+  private system(vcpu: VcpuCore, insn: Insn): Ending | undefined {
     switch (insn.kind) {
       case "undefined":
         return this.raiseAt(vcpu, UD);
@@ -509,13 +387,13 @@ export class Engine {
         return this.sysop(vcpu, insn);
     }
   }
-  private raiseAt(vcpu: VcpuCore, fault: GuestFault): { why: RunWhy; text?: string } | undefined {
+  private raiseAt(vcpu: VcpuCore, fault: GuestFault): Ending | undefined {
     this.failed = fault;
     return this.eventDone(vcpu, raise(vcpu, fault, "fault"));
   }
 
   /** Stops the debugger once, with the guest before the instruction; the next run gives the guest #UD. */
-  private missing(vcpu: VcpuCore, text: string): { why: RunWhy; text?: string } | undefined {
+  private missing(vcpu: VcpuCore, text: string): Ending | undefined {
     const { rip } = vcpu.state;
     if (vcpu.reported === rip) {
       vcpu.reported = undefined;
@@ -525,7 +403,7 @@ export class Engine {
     return { why: "unimplemented", text };
   }
 
-  private sysop(vcpu: VcpuCore, insn: Insn): { why: RunWhy; text?: string } | undefined {
+  private sysop(vcpu: VcpuCore, insn: Insn): Ending | undefined {
     const { state } = vcpu;
     const run = sysops[insn.name];
     if (!run) return this.missing(vcpu, missingText(insn, insn.ip));
@@ -552,8 +430,8 @@ export class Engine {
   }
 
   /** The instruction at rip with every access bounced. */
-  private slowStep(vcpu: VcpuCore): { why: RunWhy; text?: string } | undefined {
-    const entry = this.entry(vcpu, true, true);
+  private slowStep(vcpu: VcpuCore): Ending | undefined {
+    const entry = this.finder.find(vcpu, true, true);
     if (entry.kind !== "enter") return this.notEntered(vcpu, entry);
     const { misses } = this;
     const emulating = misses.emulate;

@@ -27,13 +27,6 @@ export class RecordWriter {
     this.view.setBigUint64(at + RECORD.target, ip, true);
   }
 
-  /** Goes on at the record `to`, inside a block. */
-  goto(at: number, to: number): void {
-    this.clear(at);
-    this.view.setUint16(at, HANDLER.goto, true);
-    this.view.setUint32(at + RECORD.taken, to, true);
-  }
-
   link(at: number, field: number, header: number): void {
     this.view.setUint32(at + field, header, true);
   }

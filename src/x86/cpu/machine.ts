@@ -1,4 +1,4 @@
-import type { Key } from "./key";
+import type { Key } from "./handler-key";
 import type { SegIndex } from "./layout";
 import type { B, V } from "./wasm/code";
 

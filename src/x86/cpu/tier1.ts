@@ -1,5 +1,6 @@
 import { allEncodings, decodeEncoding } from "./encodings";
-import { type Key, keyOf } from "./key";
+import type { Key } from "./handler-key";
+import { keyOf } from "./key";
 import { CPU_FIXED_BYTES, S } from "./layout";
 import { EXIT, RECORD, RECORD_BYTES } from "./record";
 import { semantics } from "./sem";
@@ -24,7 +25,7 @@ const COLD_SHIFT = 7;
 const COLD_SIZE = 1 << COLD_SHIFT;
 const COLD_BASE = 512;
 /** Pseudo instructions, before the hot handlers. */
-export const HANDLER = { sysop: 0, stop: 1, goto: 2, first: 3 } as const;
+export const HANDLER = { sysop: 0, stop: 1, first: 2 } as const;
 
 export interface Tier1 {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -82,8 +83,6 @@ function runBody(hot: readonly Key[], shared: SharedFunctions, coldType: number)
   const bodies = [
     leave(EXIT.sysop),
     leave(EXIT.budget),
-    // Into the middle of a block: the pseudo header before has paid for the rest of it.
-    [X.set(LOCAL.record, W.load(record, RECORD.taken)), X.br(total - HANDLER.goto)],
     ...hot.map((key, n) => handlerCode(key, shared, continuation(HANDLER.first + n))),
   ];
   const handler = W.load16u(record, RECORD.handler);
