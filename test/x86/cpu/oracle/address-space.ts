@@ -17,8 +17,6 @@ export const SPACE = {
 export const PAGE = 4096;
 export const SCRATCH_BYTES = (SPACE.writablePages + SPACE.readOnlyPages) * PAGE;
 export const WRITABLE_BYTES = SPACE.writablePages * PAGE;
-/** What fills the code pages around the instruction: INT3. */
-export const FILLER = 0xcc;
 
 /** What the scratch region holds before a case's patches: lines of 64 bytes, random or of one edge value. */
 export function baseline(): Uint8Array {

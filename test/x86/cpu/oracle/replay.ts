@@ -8,9 +8,12 @@ import {
   SEG,
   VCPU_BYTES,
 } from "../../../../src/x86/cpu/layout";
-import { FILLER, PAGE, SCRATCH_BYTES, SPACE, WRITABLE_BYTES } from "./address-space";
+import { PAGE, SCRATCH_BYTES, SPACE, WRITABLE_BYTES } from "./address-space";
 import { type Case, flagsOf, type Mode, type Outcome, registersOf, TRAP } from "./case";
 import { ReplayBoard } from "./replay-board";
+
+/** What surrounds the instruction: HLT, which is #GP in ring 3, in place of the native INT3. */
+const FILLER = 0xf4;
 
 /** Runs a case may take: in single steps one for each REP iteration. */
 const STEP_LIMIT = 64;
@@ -123,13 +126,13 @@ export class Replayer {
       gpr: Array.from({ length: 16 }, (_, n) => BigInt.asUintN(this.mode, state.gpr(n))),
       changes,
     };
-    if (this.board.fault) this.enterUserMode();
+    for (const word of [0, 4, 8, 12]) state.setU32(S.pending + word, 0);
     return outcome;
   }
 
   /**
-   * Runs until a fault. The INT3 that stands behind every way out is the instruction's good end; without
-   * interrupt descriptors it is a fault, too. Single steps stop in front of it.
+   * Runs until a fault. That of the HLT behind every way out is the instruction's good end; single steps
+   * stop in front of it.
    */
   private execute(each: Case): ReplayBoard["fault"] {
     const { state } = this.vcpu;
