@@ -297,16 +297,18 @@ export class Workbench {
     return this.page.locator(".statusbar");
   }
 
-  /** The text of a tree row's tooltip. */
-  async tooltip(title, text) {
+  /** Points at a tree row until its tooltip says what it should. */
+  async waitForTooltip(title, text, matches) {
     const label = this.rows(title).filter({ hasText: text }).first().locator(".label-name");
     const box = await label.boundingBox();
+    const hovers = this.page.locator(".workbench-hover, .monaco-hover");
     // A first move leaves any hover that is open, the second is the one it reacts to.
     await this.page.mouse.move(box.x + 10, box.y + 60);
     await this.page.mouse.move(box.x + 10, box.y + box.height / 2, { steps: 4 });
-    const hover = this.page.locator(".workbench-hover, .monaco-hover").filter({ visible: true });
-    await hover.first().waitFor();
-    return hover.first().textContent();
+    await expectSoon(
+      async () => (await hovers.allTextContents()).some((said) => matches.test(said)),
+      async () => `${matches} in a tooltip: ${await hovers.allTextContents()}`,
+    );
   }
 
   notifications() {

@@ -139,7 +139,7 @@ describe("first light, from the installed package", function () {
         (await workbench.treeRows("Shadow Roots")).some((row) => row.includes("0x40000000")),
       async () => `the same in Shadow Roots: ${await workbench.treeRows("Shadow Roots")}`,
     );
-    assert.match(await workbench.tooltip("Sptes", "0x40000000"), /writable/i);
+    await workbench.waitForTooltip("Sptes", "0x40000000", /writable.*gpte/is);
     await workbench.command("Penumbra: Clear the Filter of Sptes");
   });
 
