@@ -35,7 +35,7 @@ for (const mmu of ["none", "shadow"] as const)
           assert.deepEqual(two.save(), end);
           assert.ok(printed.text.endsWith(rest.text));
         }),
-        { numRuns: 8 },
+        { numRuns: 5 },
       );
     });
 

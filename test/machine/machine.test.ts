@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { Machine, MmuMode } from "../../src/machine";
 import { type Gva, gpa, gpaOf, gva } from "../../src/x86";
+import { buildElf } from "./elf-builder";
 import { CODE_AT, Code, flatGdt, guestImage, idt, machineWith, outputOf } from "./guest-code";
 
 const GDT = 0x110000;
@@ -92,6 +93,28 @@ for (const mmu of ["none", "shadow"] as const satisfies readonly MmuMode[])
         assert.equal(machine.tick, 20);
         assert.deepEqual(machine.run(1000), { kind: "exit", value: 0 });
       }
+    });
+
+    it("runs real-mode code from 0:7c00", () => {
+      // mov al, 'R'; mov dx, 3f8h; out dx, al; mov dx, f4h; mov eax, 2; out dx, eax
+      const code = [
+        0xb0, 0x52, 0xba, 0xf8, 3, 0xee, 0xba, 0xf4, 0, 0x66, 0xb8, 2, 0, 0, 0, 0x66, 0xef,
+      ];
+      const machine = make(Uint8Array.from(code), { imageName: "boot.bin" });
+      const output = outputOf(machine);
+      assert.deepEqual(machine.run(100), { kind: "exit", value: 2 });
+      assert.equal(output.text, "R");
+    });
+
+    it("runs a bare ELF64 in long mode, with a stack", () => {
+      const at = 0x100000;
+      // push rax; pop rax
+      const bytes = new Code(at).raw(0x50, 0x58).print("64").exit(3).build();
+      const machine = make(buildElf({ entry: at, segments: [{ physical: at, bytes }] }));
+      const output = outputOf(machine);
+      assert.deepEqual(machine.run(100), { kind: "exit", value: 3 });
+      assert.equal(output.text, "64");
+      assert.equal(machine.vcpus[0]?.state.code64, true);
     });
 
     it("a guest that halts with interrupts off is idle for ever", () => {

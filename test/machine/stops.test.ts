@@ -97,7 +97,7 @@ describe("stops at events", () => {
       const machine = machineWith(tour, { mmu, memory: 64 * 2 ** 20 });
       const events: string[] = [];
       while (!machine.ended) {
-        machine.run(5_000);
+        machine.run(20_000);
         const off = machine.trace.on("*", ({ name }) => events.push(name));
         const space = machine.gva(0);
         space.read(0x40000000n as never, 64);

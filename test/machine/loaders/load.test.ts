@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import type { BootImage, BootRequest } from "../../../src/machine/loaders/boot-image";
 import { loadImage } from "../../../src/machine/loaders/load";
 import { buildElf, concat, multibootHeader } from "../elf-builder";
@@ -172,5 +173,30 @@ describe("loaders", () => {
       /x: guest.elf has no multiboot header/,
     );
     assert.match(refusal(new Uint8Array(700_000), { imageName: "a.bin" }), /do not fit at 0x7c00/);
+  });
+
+  it("answers every damaged image with an image inside memory or a sentence, and never throws", () => {
+    const images = [
+      multibootElf(32),
+      multibootElf(64),
+      concat(multibootHeader(0x10000, [0x200000, 0x200000, 0, 0x201000, 0x200020]), code),
+    ];
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...images),
+        fc.array(fc.tuple(fc.nat(300), fc.nat(255)), { minLength: 1, maxLength: 6 }),
+        fc.nat(5000),
+        (image, changes, length) => {
+          const bytes = image.slice(0, length);
+          for (const [at, value] of changes) if (at < bytes.length) bytes[at] = value;
+          const loaded = loadImage(request(bytes));
+          if (loaded.kind === "refused") return loaded.text.startsWith("guest.elf: ");
+          return loaded.pieces.every(
+            ({ gpa, bytes: part }) => gpa >= 0 && gpa + part.length <= 16 * MIB,
+          );
+        },
+      ),
+      { numRuns: 2000 },
+    );
   });
 });
