@@ -5,8 +5,8 @@ import type { Guest } from "../guest";
 import { NP, sp, touchedGuest } from "../tables";
 
 /** G1 with its page table mapped at gva 0x6000 and unsync. */
-const unsynced = (): Guest => {
-  const g = touchedGuest(checked).entry(0x4030, 0x4067);
+const unsynced = (options = checked): Guest => {
+  const g = touchedGuest(options).entry(0x4030, 0x4067);
   g.write(0, 0x6ff8, 0);
   g.log.length = 0;
   return g;
@@ -37,6 +37,20 @@ describe("sync", () => {
     g.write(3, 0x205000, 0x77);
     assert.equal(g.entryAt(0xb000), 0x77n);
     assert.equal(g.vm.pagesOf(gfn(4))[0]?.unsync, true);
+  });
+
+  it("F-093 an upper table that is linked a second time has its children synced first", () => {
+    const g = touchedGuest(checked).entry(0x4030, 0x4067).entry(0x4040, 0xc067);
+    g.read(3, 0x8000);
+    g.write(0, 0x6028, 0xb067);
+    const other = g.addVcpu();
+    g.entry(0xa000, 0x2027);
+    other.cpu.cr3 = 0xa000n;
+    other.vcpu.enter();
+    other.access(3, 0x8000n, 0, 0n);
+    assert.equal(g.vm.stats.mmu_unsync, 0);
+    other.access(3, 0x5000n, 2, 0x77n);
+    assert.equal(g.entryAt(0xb000), 0x77n);
   });
 
   it("INV-T-03 a leaf that loses W by a sync is flushed from every TLB", () => {
@@ -87,9 +101,10 @@ describe("sync", () => {
   });
 
   it("F-091 a table recycled as data is written natively after the first fault", () => {
-    const g = unsynced();
+    const g = unsynced({});
     const { exits } = g.vcpu.mmu.stats;
     for (let i = 0; i < 512; i++) if (i !== 6) g.write(0, 0x6000 + 8 * i, i * 2);
     assert.equal(g.vcpu.mmu.stats.exits, exits);
+    assert.deepEqual(g.vm.check(g.vcpu), []);
   });
 });
