@@ -83,12 +83,12 @@ export class Breakpoints implements Execution {
   run(limit: number, until?: Until): StopReason | "arrived" {
     const { machine } = this;
     const end = machine.tick + limit;
-    if (until) machine.setBreakpoints(new Set([...this.armed, until.address]));
+    if (until) machine.setBreakpoints(new Set([...this.armed, ...until.addresses]));
     try {
       for (;;) {
         const reason = machine.run(end - machine.tick);
         if (reason.kind !== "breakpoint" || this.holds(reason)) return reason;
-        if (reason.address === until?.address && until.reached(reason.vcpu)) return "arrived";
+        if (until?.addresses.has(reason.address) && until.reached(reason.vcpu)) return "arrived";
       }
     } finally {
       if (until) machine.setBreakpoints(this.armed);

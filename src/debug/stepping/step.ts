@@ -8,9 +8,9 @@ import { stackTrace } from "../unwind/stack";
 export type Granularity = "statement" | "line" | "instruction";
 export type StepKind = "in" | "over" | "out";
 
-/** A place to run to: `reached` tells whether this arrival there is the one that is meant. */
+/** Places to run to: `reached` tells whether this arrival at one of them is what is meant. */
 export interface Until {
-  readonly address: bigint;
+  readonly addresses: ReadonlySet<bigint>;
   reached(vcpu: number): boolean;
 }
 
@@ -22,12 +22,6 @@ export interface Execution {
   run(limit: number, until: Until): StopReason | "arrived";
   /** One instruction; kind "breakpoint" when it led to a breakpoint that holds. */
   step(vcpu: number): StopReason;
-}
-
-/** What an exception or interrupt broke off. */
-interface Interrupted {
-  readonly rsp: bigint;
-  readonly cpl: number;
 }
 
 /** Bytes above the old stack pointer that are still taken for the same stack: a handler may pop for its caller. */
@@ -43,9 +37,10 @@ const RUN = 500_000;
  * it win. A CR3 load in the middle changes nothing: lines go by linear address, depth by the stack.
  */
 export class Step {
-  /** Rest of a call to be run: until `rip` with the stack back at `rsp` or above. */
-  private away: { readonly rip: bigint; readonly rsp: bigint } | undefined;
-  private handler: Interrupted | undefined;
+  /** The end of the call or handler that is being run. */
+  private away: Until | undefined;
+  /** The instruction that a fault or interrupt broke off: it is yet to be done. */
+  private interrupted: bigint | undefined;
   /** The statement that is left; `undefined` for a step of one instruction, as in code without lines. */
   private readonly from: { readonly low: bigint; readonly high: bigint } | undefined;
 
@@ -63,16 +58,17 @@ export class Step {
   slice(): StopReason | undefined {
     for (let n = 0; n < STEPS; n++) {
       if (this.away) {
-        const reason = this.runAway(this.away);
-        if (reason === "arrived") this.away = undefined;
-        else return reason.kind === "limit" ? undefined : reason;
+        const reason = this.execution.run(RUN, this.away);
+        if (reason !== "arrived") return reason.kind === "limit" ? undefined : reason;
+        this.away = undefined;
+        if (this.rip === this.interrupted) continue;
       } else {
         const { retired } = this.view;
         const reason = this.one();
         if (reason.kind !== "limit") return reason;
         // It is halted or not yet started, and the others ran: time for messages.
         if (this.view.retired === retired) return undefined;
-        if (this.away || this.handler) continue;
+        if (this.away) continue;
       }
       if (this.finished()) return { kind: "limit" };
     }
@@ -80,11 +76,11 @@ export class Step {
   }
 
   /** Where the present frame returns to, and the stack pointer there. */
-  private caller(): { readonly rip: bigint; readonly rsp: bigint } | undefined {
+  private caller(): Until | undefined {
     const { machine, symbols } = this.execution;
     const [frame, caller] = stackTrace(machine, this.vcpu, symbols, 2).frames;
     if (!caller) return undefined;
-    return { rip: caller.pc, rsp: frame?.kind === "interrupt" ? 0n : (frame?.cfa ?? 0n) };
+    return this.back(caller.pc, frame?.kind === "interrupt" ? 0n : (frame?.cfa ?? 0n));
   }
 
   private get view() {
@@ -102,16 +98,29 @@ export class Step {
     return this.state.gpr(4);
   }
 
-  /** Runs on towards the end of a call: the same place deeper in a recursion, or on another vCPU, is not it. */
-  private runAway({ rip, rsp }: { readonly rip: bigint; readonly rsp: bigint }) {
+  /** The end of a call: the same place deeper in a recursion, or on another vCPU, is not it. */
+  private back(address: bigint, rsp: bigint): Until {
     const reached = (vcpu: number): boolean => vcpu === this.vcpu && this.rsp >= rsp;
-    return this.execution.run(RUN, { address: rip, reached });
+    return { addresses: new Set([address]), reached };
+  }
+
+  /**
+   * The end of a handler: back in the code it broke off, at the same instruction, at the next, or at
+   * any statement of that function, for a handler may resume elsewhere. IRET gives privilege and
+   * stack pointer back exactly (SDM 3A 6.14.2).
+   */
+  private resumed(rip: bigint, next: bigint, rsp: bigint, cpl: number): Until {
+    const addresses = new Set([rip, next, ...this.execution.symbols.statementsAround(rip)]);
+    // A handler on another stack may be above or below: back is where the old stack is in use again.
+    const isNear = (): boolean => this.rsp >= rsp && this.rsp - rsp < SAME_STACK;
+    const reached = (vcpu: number): boolean =>
+      vcpu === this.vcpu && this.state.cpl === cpl && isNear();
+    return { addresses, reached };
   }
 
   /** One instruction, or the start of a call or handler that is to be stepped over. */
   private one(): StopReason {
     const { machine } = this.execution;
-    if (this.handler) return this.inHandler(this.handler);
     const { rip, rsp } = this;
     const { cpl } = this.state;
     const code = machine.gva(this.vcpu).read(gva(rip), LONGEST);
@@ -128,21 +137,10 @@ export class Step {
     silent();
     wished?.();
     if (reason.kind !== "limit") return reason;
-    if (entered) this.handler = { rsp, cpl };
-    else if (insn?.calls && this.stepsOver()) {
-      const next = rip + BigInt(insn.length);
-      if (this.rip !== next) this.away = { rip: next, rsp };
-    }
-    return reason;
-  }
-
-  /** One instruction of a handler. IRET gives privilege and stack pointer back exactly (SDM 3A 6.14.2). */
-  private inHandler({ rsp, cpl }: Interrupted): StopReason {
-    const reason = this.execution.step(this.vcpu);
-    const { state } = this;
-    // A handler on another stack may be above or below: back is where the old stack is in use again.
-    const near = this.rsp >= rsp && this.rsp - rsp < SAME_STACK;
-    if (state.cpl === cpl && near) this.handler = undefined;
+    const next = rip + BigInt(insn?.length ?? 1);
+    this.interrupted = entered ? rip : undefined;
+    if (entered) this.away = this.resumed(rip, next, rsp, cpl);
+    else if (insn?.calls && this.rip !== next && this.stepsOver()) this.away = this.back(next, rsp);
     return reason;
   }
 

@@ -68,6 +68,16 @@ export class Symbols {
     return entry && { low: entry.low, high: entry.high };
   }
 
+  /** Where statements begin in the function around `address`, or in its file when none is known there. */
+  statementsAround(address: bigint): readonly bigint[] {
+    const path = this.lineAt(address)?.path;
+    if (path === undefined) return [];
+    const { low = 0n, high = 1n << 64n } = this.functionAt(address) ?? {};
+    return this.linesWithCode(path, 1, Infinity)
+      .flatMap((line) => this.addressesFor(path, line))
+      .filter((at) => at >= low && at < high);
+  }
+
   /** A place at or below `address` where an instruction certainly begins. */
   knownStart(address: bigint): bigint | undefined {
     return (

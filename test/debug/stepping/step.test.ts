@@ -12,8 +12,8 @@ function stepper(mmu: "none" | "shadow" = "none") {
   const execution: Execution = {
     machine,
     symbols,
-    run: (limit, { address, reached }) => {
-      machine.setBreakpoints(new Set([address]));
+    run: (limit, { addresses, reached }) => {
+      machine.setBreakpoints(addresses);
       const reason = machine.run(limit);
       machine.setBreakpoints(new Set());
       return reason.kind === "breakpoint" && reached(reason.vcpu) ? "arrived" : reason;
@@ -31,7 +31,10 @@ function stepper(mmu: "none" | "shadow" = "none") {
   const runTo = (name: string): void => {
     const address = symbols.breakAddress(name);
     assert.ok(address, name);
-    assert.equal(execution.run(10_000_000, { address, reached: () => true }), "arrived");
+    assert.equal(
+      execution.run(10_000_000, { addresses: new Set([address]), reached: () => true }),
+      "arrived",
+    );
   };
   const place = (): string => {
     const { rip } = machine.vcpus[0]!.state;
@@ -102,6 +105,32 @@ describe("stepping", () => {
     assert.match(place(), /^tour /);
     for (const line of [37, 41, 49])
       assert.ok(lines.includes(line), `${line} in ${lines.join(" ")}`);
+  });
+
+  it("next over a fault whose handler resumes behind it ends there", () => {
+    const { tour, step, runTo, place } = stepper("shadow");
+    const results: (bigint | undefined)[] = [];
+    for (let attempts = 0; attempts < 2; attempts++) {
+      runTo("attempt_write_store");
+      step("over", attempts === 0 ? "statement" : "instruction");
+      assert.match(place(), /traps\.S:(119|121)$/);
+      runTo("attempt_write_failed");
+      results.push(tour.machine.vcpus[0]?.state.gpr(0));
+    }
+    assert.ok(results.includes(0n), `one of them faulted: ${results}`);
+  });
+
+  it("an instruction step over a fault does the instruction", () => {
+    const { tour, step, runTo } = stepper("shadow");
+    runTo("demand_paging");
+    tour.breakpoints.setFilters([{ filter: "pf" }]);
+    tour.event();
+    tour.breakpoints.setFilters([]);
+    const { rip } = tour.machine.vcpus[0]!.state;
+    step("over", "instruction");
+    const moved = tour.machine.vcpus[0]!.state.rip - rip;
+    assert.ok(moved > 0n && moved < 16n, String(moved));
+    assert.equal(tour.watch("u64(0x40000000)"), "0x1");
   });
 
   it("an instruction step moves by one instruction", () => {
