@@ -33,7 +33,7 @@ describe("first light, from the installed package", function () {
     const { file } = packageExtension();
     server = await startServer({ settings: stillSettings, vsix: [file] });
     browser = await launchBrowser();
-    page = await browser.newPage({ viewport: { width: 1600, height: 1150 } });
+    page = await browser.newPage({ viewport: { width: 1640, height: 1360 } });
     workbench = await Workbench.open(
       page,
       server.url({
@@ -113,6 +113,18 @@ describe("first light, from the installed package", function () {
     await workbench.setExpanded("Sptes", true);
   });
 
+  it("shows gpte and spte side by side below the roots", async () => {
+    for (const level of ["level 4", "level 3", "level 2", "level 1"]) {
+      await workbench.setRowExpanded("Shadow Roots", level, true);
+    }
+    await workbench.waitForRow("Shadow Roots", /gpte 0x[0-9a-f]+ P .*[→≠] spte 0x[0-9a-f]+ P /);
+    const spoken = await workbench.spokenRows("Shadow Roots");
+    assert.ok(
+      spoken.some((row) => /^shadow entry \d+, level 1, .*present, /.test(row)),
+      spoken.join("\n"),
+    );
+  });
+
   it("watches the same address once guest and hypervisor have mapped it", async () => {
     await workbench.setBreakpointEnabled("Page faults", false);
     // The instruction that faulted is run again, and would stop at its own line once more.
@@ -148,9 +160,19 @@ describe("first light, from the installed package", function () {
     await workbench.setBreakpointEnabled("INVLPG", true);
     await workbench.continue();
     await workbench.waitForStopped({ line: lineOf("stale-translation.c", "invlpg(remapped);") });
+    await workbench.setExpanded("Breakpoints", false);
+    await workbench.setRowExpanded("Unsync Pages", "0x40200000", true);
+    await workbench.waitForRow("Unsync Pages", /spte maps gfn 0x[0-9a-f]+, gpte .* says gfn/);
+  });
+
+  it("sees the entry repaired one step later", async () => {
+    await workbench.stepOver();
+    await workbench.waitForStopped({
+      line: lineOf("stale-translation.c", "u64 with = *remapped;"),
+    });
     await expectSoon(
-      async () => (await workbench.treeRows("Unsync Pages")).length > 0,
-      "an unsync page",
+      async () => !(await workbench.texts("Unsync Pages")).some((row) => /spte maps/.test(row)),
+      async () => `no stale entry: ${await workbench.texts("Unsync Pages")}`,
     );
   });
 
@@ -165,6 +187,10 @@ describe("first light, from the installed package", function () {
     await expectSoon(
       async () => (await workbench.pane("Unsync Pages").textContent()).includes("No unsync pages"),
       async () => `no unsync pages: ${await workbench.treeRows("Unsync Pages")}`,
+    );
+    await expectSoon(
+      async () => !(await workbench.treeRows("Shadow Roots")).some((row) => /unsync/.test(row)),
+      async () => `nothing unsync in Shadow Roots: ${await workbench.treeRows("Shadow Roots")}`,
     );
   });
 
