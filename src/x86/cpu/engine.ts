@@ -346,7 +346,8 @@ export class Engine {
       }
       case EXIT.slow:
         this.exitInsn(vcpu);
-        return this.misses.ending ? undefined : this.slowStep(vcpu);
+        // Emulation has begun at the board; it is finished even when the slice is to end.
+        return this.misses.ending && !this.misses.emulate ? undefined : this.slowStep(vcpu);
       default:
         throw new Error(`generated code left with ${code}`);
     }

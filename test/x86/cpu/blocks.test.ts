@@ -237,6 +237,38 @@ describe("accesses that are not plain", () => {
     assert.deepEqual(guest.board.log, ["store 5000 07000000"]);
   });
 
+  it("a slice that ends while the board looks at a fault finishes what was begun, once", () => {
+    const guest = new Guest().code("8304250050000003 90 f4");
+    guest.board.pages.set(5, { kind: "ram", readOnly: true });
+    let asked = 0;
+    guest.board.onPageFault = () => {
+      asked++;
+      guest.engine.endSlice();
+      return { kind: "emulate" };
+    };
+    assert.deepEqual(guest.run(), { why: "budget", retired: 1 });
+    assert.equal(guest.run().why, "halt");
+    assert.equal(asked, 1);
+    assert.deepEqual(guest.board.log, ["store 5000 03000000"]);
+  });
+
+  it("a slice that ends during a refill leaves before the instruction, which then needs none", () => {
+    const guest = new Guest().code("8b042500500000 f4").bytes(0x5000, Uint8Array.of(7));
+    let asked = 0;
+    guest.board.pages.set(5, { kind: "missing" });
+    guest.board.onPageFault = () => {
+      asked++;
+      guest.board.pages.delete(5);
+      guest.engine.endSlice();
+      return { kind: "retry" };
+    };
+    assert.deepEqual(guest.run(), { why: "budget", retired: 0 });
+    assert.equal(guest.get("rax"), 0n);
+    assert.equal(guest.run().why, "halt");
+    assert.equal(asked, 1);
+    assert.equal(guest.get("rax"), 7n);
+  });
+
   it("a stop before a fault keeps it pending, and the next run does not ask again", () => {
     const guest = new Guest().code("8b042500500000 f4");
     guest.board.pages.set(5, { kind: "missing" });
