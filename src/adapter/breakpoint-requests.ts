@@ -2,6 +2,7 @@ import type { DebugProtocol } from "@vscode/debugprotocol";
 import { type Conditions, gateOf, normal, underline } from "../debug";
 import type { CodeBreakpoint } from "./breakpoints";
 import type { Debuggee } from "./debuggee";
+import { instructionAround } from "./instruction-start";
 import { placeLine } from "./line-placement";
 import { hex, moved, parsePlace } from "./memory-reference";
 import { sourceOf } from "./source-reference";
@@ -49,7 +50,12 @@ export function setInstructionBreakpoints(
       return make(debuggee, request, [], { message });
     }
     const instructionReference = hex(at.address);
-    return make(debuggee, request, [at.address], { instructionReference });
+    const around = instructionAround(debuggee, at.address);
+    const message = `${instructionReference} is inside the instruction at ${hex(around ?? 0)}.`;
+    return make(debuggee, request, [at.address], {
+      instructionReference,
+      ...(around === undefined ? {} : { message }),
+    });
   });
   return replace(debuggee, "instructions", made);
 }

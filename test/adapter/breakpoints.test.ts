@@ -156,6 +156,7 @@ describe("breakpoints on code", () => {
         breakpoints: [
           { instructionReference: reference, offset: Number(third - BigInt(reference)) },
           { instructionReference: "gpa:0x1000" },
+          { instructionReference: `0x${(third + 1n).toString(16)}` },
         ],
       },
     );
@@ -163,6 +164,9 @@ describe("breakpoints on code", () => {
     assert.equal(breakpoints[0]?.instructionReference, `0x${third.toString(16)}`);
     assert.equal(breakpoints[1]?.verified, false);
     assert.match(breakpoints[1]?.message ?? "", /gpa:0x1000 is no address of guest code/);
+    assert.equal(breakpoints[0]?.message, undefined);
+    assert.equal(breakpoints[2]?.verified, true);
+    assert.match(breakpoints[2]?.message ?? "", /^0x\w+ is inside the instruction at 0x\w+\.$/);
     const stop = await client.go();
     assert.deepEqual(stop.hitBreakpointIds, [breakpoints[0]?.id]);
     const [now] = await client.stack();
