@@ -62,8 +62,10 @@ const string: Shape = {
     const { random, form } = draft;
     for (const register of [RSI, RDI])
       draft.put(register, place(random, form.operandSize, form.mode));
-    // Lines of the scratch region repeat values, so that comparing goes on for a while.
-    if (random.chance(30)) draft.put(RSI, draft.gpr[RDI]! + BigInt(form.operandSize));
+    // Ranges that overlap, in either direction; lines of the scratch region repeat values, so that
+    // comparing goes on for a while.
+    if (random.chance(30))
+      draft.put(RSI, draft.gpr[RDI]! + BigInt(random.pick([1, -1, -3]) * form.operandSize));
     if (form.row.name === "scas" && random.chance(40))
       draft.put(RAX, draft.peek(draft.gpr[RDI]!, 8));
     if (form.rep) draft.put(RCX, BigInt(random.below(random.chance(80) ? 6 : 40)));
