@@ -12,6 +12,7 @@ import {
 } from "./memslots";
 import { reachPoint } from "./mmu/announce";
 import { writeProtectSlot } from "./mmu/dirty-log";
+import { changeMaxPages } from "./mmu/make-room";
 import { storedGeneration } from "./mmu/spte";
 import type { MmuState } from "./mmu/state";
 import { zapAllFast } from "./mmu/zap";
@@ -164,7 +165,7 @@ function apply(
     swap(state, set, [...others, slot]);
     if (slot.logsDirty && !old?.logsDirty) writeProtectSlot(state, slot);
   }
-  state.maxPages = defaultMaxPages(state);
+  if (change === "create" || change === "delete") changeMaxPages(state, defaultMaxPages(state));
 }
 
 function dirtyBitmapFor(place: SlotPlace, old: MemorySlot | undefined): Uint32Array | undefined {

@@ -4,7 +4,7 @@ import { type MemoryRegion, type RegionOutcome, setMemoryRegion } from "./memory
 import { generationValue, type MemorySlot } from "./memslots";
 import { getDirtyLog } from "./mmu/dirty-log";
 import type { GuestCpu } from "./mmu/guest-cpu";
-import { checkEntry, checkInvariants } from "./mmu/invariants/check";
+import { Checker, checkEntry, checkInvariants } from "./mmu/invariants/check";
 import { VmNotifier } from "./mmu/notifier";
 import type { PteList } from "./mmu/pte-list";
 import { rmapHead } from "./mmu/rmap";
@@ -137,6 +137,13 @@ export class Vm {
   check(vcpu?: Vcpu): string[] {
     const { state } = this.core;
     return [...checkInvariants(state), ...(vcpu ? checkEntry(state, vcpu.mmu) : [])];
+  }
+
+  /** A check for each VM entry of a long run: see `Checker`. */
+  entryCheck(): (vcpu: Vcpu) => string[] {
+    const { state } = this.core;
+    const checker = new Checker(state);
+    return (vcpu) => [...checker.check(), ...checkEntry(state, vcpu.mmu)];
   }
 
   /** Plain data; the sptes themselves are bytes of host memory, which is saved on its own. */

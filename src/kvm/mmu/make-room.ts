@@ -14,3 +14,9 @@ export function makePagesAvailable(state: MmuState): boolean {
   state.stats.mmu_recycled += zapOldest(state, REFILL_PAGES - free);
   return state.maxPages > state.usedPages;
 }
+
+/** Sets the limit on shadow pages; the oldest go at once when there are more (kvm_mmu_change_mmu_pages). */
+export function changeMaxPages(state: MmuState, limit: number): void {
+  state.maxPages = limit;
+  if (state.usedPages > limit) zapOldest(state, state.usedPages - limit);
+}

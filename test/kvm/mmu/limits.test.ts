@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { changeMaxPages } from "../../../src/kvm/mmu/make-room";
 import { PageHash } from "../../../src/kvm/mmu/page-lists";
 import { ShadowPage } from "../../../src/kvm/mmu/shadow-page";
 import { gfn, hpa } from "../../../src/x86";
@@ -21,6 +22,20 @@ describe("limits", () => {
         if (i % 20 === 0) assert.deepEqual(g.vm.check(g.vcpu), []);
       }
     assert.ok(g.vm.stats.mmu_recycled > 50);
+  });
+
+  it("F-010 a limit that falls, as memory is taken away, is kept at once", () => {
+    const g = new Guest(checked);
+    g.entry(0x1000, 0x2067).entry(0x2000, 0x3067);
+    for (let i = 0; i < 75; i++)
+      g.entry(0x3000 + 8 * i, 0x100067 + i * 0x1000).entry(0x100000 + i * 0x1000, 0x9067);
+    g.enter();
+    for (let i = 0; i < 75; i++) g.first.access(3, BigInt(i * 0x200000), 0, 0n);
+    assert.equal(g.vm.usedPages, 78);
+    changeMaxPages(g.vm.core.state, 64);
+    assert.equal(g.vm.usedPages, 64);
+    assert.deepEqual(g.vm.check(g.vcpu), []);
+    assert.equal(g.read(3, 0).kind, "ok");
   });
 
   it("F-005 a lookup visits one bucket", () => {

@@ -4,7 +4,7 @@ import { gpteAccess } from "../guest-entry";
 import { leavesOf, slotOf } from "../rmap";
 import { ROLE, roleAccess } from "../role";
 import { rootPages } from "../root";
-import { ENTRIES, type ShadowPage } from "../shadow-page";
+import type { ShadowPage } from "../shadow-page";
 import { LO } from "../spte";
 import type { MmuState } from "../state";
 import { type EntryView, frameOf } from "./entry-view";
@@ -106,7 +106,7 @@ export const UNSYNC_PAGE_INVARIANTS: readonly PageInvariant[] = [
     rule: "unsync_children counts the marked entries",
     page(_state, page) {
       let marked = 0;
-      for (let i = 0; i < ENTRIES; i++) if (page.hasUnsyncBit(i)) marked++;
+      for (let i = page.nextUnsyncBit(0); i >= 0; i = page.nextUnsyncBit(i + 1)) marked++;
       return marked === page.unsyncChildren
         ? undefined
         : `sp ${page.serial} counts ${page.unsyncChildren} unsync children and marks ${marked}`;
