@@ -94,9 +94,11 @@ export class KvmPlatform implements Platform {
    * entry after such an exit finds what the one before has found.
    */
   checkEntries(): void {
+    const check = this.vm.entryCheck();
     this.vm.onEntry = (id) => {
-      if (!this.boardOf(id).takeTouched()) return;
-      const violations = this.vm.check(this.vm.vcpus[id]);
+      const vcpu = this.vm.vcpus[id];
+      if (!vcpu || !this.boardOf(id).takeTouched()) return;
+      const violations = check(vcpu);
       if (violations.length > 0) this.host.violated(violations);
     };
   }
