@@ -4,7 +4,7 @@ import type { Changes } from "./changes";
 import { pageDescription, pageTooltip, spokenPage } from "./page-text";
 import { type ReadGuest, readEntry, type ShadowEntry, spteRights } from "./shadow-entry";
 import { leafNode, runNode } from "./spte-nodes";
-import { rootId } from "./upward";
+import { isCurrent, rootId } from "./upward";
 import { hex, NOTHING, pageOf, type ViewNode, type ViewPage, type ViewRequest } from "./view-node";
 
 /** A place in the tree: which root slot, and the entries taken from it. */
@@ -142,7 +142,9 @@ export class ShadowRootsView {
   }
 
   private leaf(path: Path, entry: ShadowEntry): ViewNode {
-    return leafNode(this.id(path, entry.index), entry);
+    const { watch, ...node } = leafNode(this.id(path, entry.index), entry);
+    // An expression walks from the current root, and would show another entry of that address.
+    return isCurrent(path.root) && watch !== undefined ? { ...node, watch } : node;
   }
 
   private pageNode(id: string, label: string, page: ShadowPage): ViewNode {

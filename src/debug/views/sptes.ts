@@ -90,13 +90,16 @@ export class SptesView {
     return nodes;
   }
 
-  /** What a root leads to, then what none does; oldest first, so that rows keep their places. */
+  /** What current roots lead to, then cached ones, then the rest; each oldest first, to keep places. */
   private pages(): readonly ShadowPage[] {
-    const reached = new Map<ShadowPage, number>();
-    for (const page of this.vm.activePages())
-      reached.set(page, placesOf(this.vm, page, 0).length > 0 ? 0 : 1);
-    const rank = (page: ShadowPage): number => reached.get(page) ?? 1;
-    return [...reached.keys()].sort((a, b) => rank(a) - rank(b) || a.serial - b.serial);
+    const ranks = new Map<ShadowPage, number>();
+    for (const page of this.vm.activePages()) {
+      const [place] = placesOf(this.vm, page, 0);
+      ranks.set(page, place ? (place.current ? 0 : 1) : 2);
+    }
+    return [...ranks]
+      .sort(([a, rankA], [b, rankB]) => rankA - rankB || a.serial - b.serial)
+      .map(([page]) => page);
   }
 
   private mapsSomething(page: ShadowPage, index: number): boolean {
@@ -109,10 +112,11 @@ export class SptesView {
   private node(page: ShadowPage, index: number): ViewNode {
     const entry = readEntry(this.vm.words, this.read, page, index, 0n);
     const [place, ...others] = placesOf(this.vm, page, index);
-    const where = place ? hex(place.gva) : "not reachable";
+    const root = place?.current ? "" : " in a cached root";
+    const where = place ? `${hex(place.gva)}${root}` : "not reachable";
     const more = others.length > 0 ? ` (+${others.length})` : "";
     const label = `gfn ${hex(page.gfnAt(index))} · ${where}${more}`;
-    const { reveal, ...node } = leafNode(
+    const { reveal, watch, ...node } = leafNode(
       spteId(entry),
       { ...entry, gva: place?.gva ?? entry.gva },
       label,
@@ -120,6 +124,8 @@ export class SptesView {
     return {
       ...node,
       description: `level ${page.level} · ${node.description}`,
+      // An expression walks from the current root, and would show another entry of that address.
+      ...(place?.current && watch !== undefined ? { watch } : {}),
       ...(place ? { reveal: { view: "shadowRoots", id: place.id } } : {}),
     };
   }

@@ -10,20 +10,29 @@ export interface Place {
   readonly gva: bigint;
   /** Its id in Shadow Roots. */
   readonly id: string;
+  /** Below the root that a vCPU uses now, not one that it keeps for a CR3 to come back. */
+  readonly current: boolean;
 }
 
 /** Ids in Shadow Roots leave room for the four pages of a PAE root in each slot. */
+const SLOT = 8;
+
 export const rootId = (vcpu: number, slot: number, quarter = 0): string =>
-  `roots/${vcpu}.${8 * slot + quarter}`;
+  `roots/${vcpu}.${SLOT * slot + quarter}`;
+
+/** Whether the id is that of a root in use: slot 0 has it, the others are cached. */
+export const isCurrent = (id: string): boolean => Number(id.split(".")[1]) < SLOT;
 
 /**
- * The places of entry `index` of a page, one for each way up through `parent_ptes`, lowest address
- * first and of those with the same address only one.
+ * The places of entry `index` of a page, one for each way up through `parent_ptes`: below current
+ * roots first, then by address, and of those with the same address only one.
  */
 export function placesOf(vm: Vm, page: ShadowPage, index: number): readonly Place[] {
   const found = new Map<bigint, Place>();
   climb(vm, page, entryGva(0n, page.level, index), [index], found);
-  return [...found.values()].sort((a, b) => (a.gva < b.gva ? -1 : a.gva > b.gva ? 1 : 0));
+  return [...found.values()].sort(
+    (a, b) => Number(b.current) - Number(a.current) || (a.gva < b.gva ? -1 : 1),
+  );
 }
 
 function climb(
@@ -33,10 +42,11 @@ function climb(
   indexes: readonly number[],
   found: Map<bigint, Place>,
 ): void {
-  for (const { base, id } of heldBy(vm, page)) {
+  for (const { base, id, current } of heldBy(vm, page)) {
     const gva = base | address;
-    if (found.size < LIMIT && !found.has(gva))
-      found.set(gva, { gva, id: [id, ...indexes].join("/") });
+    const known = found.get(gva);
+    if (known ? current && !known.current : found.size < LIMIT)
+      found.set(gva, { gva, id: [id, ...indexes].join("/"), current });
   }
   for (const sptep of pteListEntries(page.parentPtes)) {
     if (found.size >= LIMIT) return;
@@ -50,14 +60,17 @@ function climb(
 function heldBy(
   vm: Vm,
   page: ShadowPage,
-): readonly { readonly base: bigint; readonly id: string }[] {
+): readonly { readonly base: bigint; readonly id: string; readonly current: boolean }[] {
   return vm.vcpus.flatMap(({ mmu }, vcpu) =>
     [mmu.root, ...mmu.prevRoots].flatMap((root, slot) => {
+      const held = (base: bigint, quarter: number) => ({
+        base,
+        id: rootId(vcpu, slot, quarter),
+        current: slot === 0,
+      });
       if (root.kind === "pae")
-        return root.pages.flatMap((p, i) =>
-          p === page ? [{ base: BigInt(i) << 30n, id: rootId(vcpu, slot, i) }] : [],
-        );
-      return rootPages(root).includes(page) ? [{ base: 0n, id: rootId(vcpu, slot) }] : [];
+        return root.pages.flatMap((p, i) => (p === page ? [held(BigInt(i) << 30n, i)] : []));
+      return rootPages(root).includes(page) ? [held(0n, 0)] : [];
     }),
   );
 }
