@@ -90,6 +90,16 @@ describe("golden trace G11: CR0.WP = 0", () => {
     assert.equal(g.read(0, 0x5000).kind, "ok");
   });
 
+  it("F-129 with SMAP a kernel write to a read-only user page is emulated: SMAP still holds after CLAC", () => {
+    const g = wpGuest(CR4.SMAP);
+    g.cpu.ac = true;
+    assert.deepEqual(g.write(0, 0x5000, 9), { kind: "ok", value: 9n, emulated: true });
+    assert.equal(g.read(0, 0x5000).kind, "ok");
+    g.cpu.ac = false;
+    assert.deepEqual(g.read(0, 0x5000), { kind: "fault", error: 1, cr2: 0x5000n });
+    assert.deepEqual(g.read(3, 0x5000), { kind: "ok", value: 9n, emulated: false });
+  });
+
   it("F-129 pages made without SMAP are not used with it", () => {
     const g = wpGuest();
     g.write(0, 0x5000, 1);

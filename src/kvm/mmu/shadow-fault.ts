@@ -35,7 +35,10 @@ export function shadowFault(state: MmuState, context: MmuContext, fault: Fault):
   }
   const found = faultinPfn(state, context, fault, walk.access);
   if (found !== RET.continue) return found;
-  const access = withoutWriteProtection(context, fault, walk.access);
+  const kernelForm = needsKernelForm(context, fault, walk.access);
+  // A supervisor spte would let the kernel read the page after CLAC, where SMAP must fault.
+  if (kernelForm && context.mode.cpuRole.base & ROLE.smapAndnotWp) return RET.emulate;
+  const access = kernelForm ? kernelAccess(context, walk.access) : walk.access;
   reachPoint(state, "P2");
   if (isFaultStale(state, context, fault)) return RET.retry;
   if (!makePagesAvailable(state)) return retry(state, "no-page");
@@ -58,16 +61,19 @@ function injectFault(state: MmuState, context: MmuContext, address: bigint, erro
     state.trace.emit("kvm_inj_exception", { vector: 14, error, cr2: address });
 }
 
+/** CR0.WP = 0: a kernel write to a read-only page, which only an spte for the kernel alone can allow. */
+function needsKernelForm(context: MmuContext, fault: Fault, access: number): boolean {
+  if (!fault.write || access & ACC.write || fault.user || !fault.slot) return false;
+  return (context.mode.cpuRole.base & ROLE.cr0Wp) === 0;
+}
+
 /**
- * CR0.WP = 0: a kernel write to a read-only user page gets an spte for the kernel alone (mmu.rst,
- * "Emulating cr0.wp"), and with SMEP one it cannot execute. The next user access turns it back.
+ * Writable, not for the user (mmu.rst, "Emulating cr0.wp"), and with SMEP not executable by the
+ * kernel. The next user access turns it back.
  */
-function withoutWriteProtection(context: MmuContext, fault: Fault, access: number): number {
-  const { base } = context.mode.cpuRole;
-  if (!fault.write || access & ACC.write || base & ROLE.cr0Wp || fault.user || !fault.slot)
-    return access;
+function kernelAccess(context: MmuContext, access: number): number {
   const kernel = (access | ACC.write) & ~ACC.user;
-  return base & ROLE.smepAndnotWp ? kernel & ~ACC.exec : kernel;
+  return context.mode.cpuRole.base & ROLE.smepAndnotWp ? kernel & ~ACC.exec : kernel;
 }
 
 /** The guest uses the tables on this path as tables: they are not being flooded. */
