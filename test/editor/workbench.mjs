@@ -205,13 +205,18 @@ export class Workbench {
     );
   }
 
-  /** Waits for a row, scrolling down to it: what is out of view is not in the page. */
+  /** Waits for a row, scrolling down and up again: what is out of view is not in the page. */
   async waitForRow(title, matches) {
+    let step = 60;
+    let before = "";
     await expectSoon(
       async () => {
-        if ((await this.texts(title)).some((row) => matches.test(row))) return true;
+        const rows = await this.texts(title);
+        if (rows.some((row) => matches.test(row))) return true;
+        if (rows.join() === before) step = -step;
+        before = rows.join();
         await this.pane(title).locator(".pane-body").hover();
-        await this.page.mouse.wheel(0, 60);
+        await this.page.mouse.wheel(0, step);
         return false;
       },
       async () => `${matches} in ${title}: ${await this.texts(title)}`,
@@ -248,7 +253,10 @@ export class Workbench {
   /** An entry of a tree row's context menu. */
   async rowMenu(title, text, name) {
     await this.rows(title).filter({ hasText: text }).first().click({ button: "right" });
-    await this.page.locator(".monaco-menu").getByRole("menuitem", { name }).click();
+    // The menu takes no click in the moment after it opened.
+    await this.page.locator(".monaco-menu").getByRole("menuitem", { name }).hover();
+    await this.page.keyboard.press("Enter");
+    await this.page.locator(".monaco-menu").waitFor({ state: "hidden" });
   }
 
   /** Drags the edge of the side bar. */
@@ -258,6 +266,17 @@ export class Workbench {
     await this.page.mouse.move(bar.x + bar.width, y);
     await this.page.mouse.down();
     await this.page.mouse.move(bar.x + width, y, { steps: 5 });
+    await this.page.mouse.up();
+  }
+
+  /** Drags the lower edge of a view. */
+  async growPane(title, pixels) {
+    const pane = await this.pane(title).boundingBox();
+    const x = pane.x + pane.width / 2;
+    const y = pane.y + pane.height;
+    await this.page.mouse.move(x, y);
+    await this.page.mouse.down();
+    await this.page.mouse.move(x, y + pixels, { steps: 5 });
     await this.page.mouse.up();
   }
 
@@ -284,13 +303,15 @@ export class Workbench {
   /** Ticks or clears a row of the Breakpoints view, exception filters among them. */
   async setBreakpointEnabled(text, enabled) {
     await this.setExpanded("Breakpoints", true);
+    await this.waitForRow("Breakpoints", new RegExp(text));
     const box = this.rows("Breakpoints")
       .filter({ hasText: text })
       .first()
       .locator("input, .monaco-checkbox")
       .first();
     await box.waitFor();
-    if ((await box.isChecked()) !== enabled) await box.click();
+    // By the keyboard: a row at the edge of the list is half hidden from the mouse.
+    if ((await box.isChecked()) !== enabled) await box.press("Space");
   }
 
   statusBar() {

@@ -114,6 +114,9 @@ describe("first light, from the installed package", function () {
   });
 
   it("shows gpte and spte side by side below the roots", async () => {
+    await workbench.growPane("Watch", -90);
+    await workbench.growPane("Shadow Roots", 190);
+    await workbench.growPane("Unsync Pages", 60);
     for (const level of ["level 4", "level 3", "level 2", "level 1"]) {
       await workbench.setRowExpanded("Shadow Roots", level, true);
     }
@@ -155,12 +158,29 @@ describe("first light, from the installed package", function () {
     await workbench.command("Penumbra: Clear the Filter of Sptes");
   });
 
+  it("takes a row to Watch, to a breakpoint and to memory", async () => {
+    const row = /^spte\((0x[0-9a-f]+), 1\) = 0x[0-9a-f]+ → /;
+    await workbench.rowAction("Sptes", "gfn 0x100 · 0x100000", "Add to Watch");
+    await workbench.waitForRow("Watch", row);
+    await workbench.rowMenu("Sptes", "gfn 0x100 · 0x100000", "Break on Write to This Entry");
+    await workbench.setExpanded("Breakpoints", true);
+    await workbench.waitForRow("Breakpoints", /^spte hpa:0x[0-9a-f]+ w$/);
+    await workbench.rowMenu("Sptes", "gfn 0x100 · 0x100000", "Open Memory Here");
+    const bytes = page.locator(".editor-instance .view-line", { hasText: /^[0-9a-f]{16}\s/ });
+    await bytes.first().waitFor();
+    await page.screenshot({ path: path.join(output, "first-light-memory.png") });
+    await workbench.command("View: Close Editor");
+    await workbench.setBreakpointEnabled("spte hpa:", false);
+  });
+
   it("stops at an invlpg before it acts, with the page in Unsync Pages", async () => {
     await workbench.addWatch("hpa(0x40277000)");
     await workbench.setBreakpointEnabled("INVLPG", true);
     await workbench.continue();
     await workbench.waitForStopped({ line: lineOf("stale-translation.c", "invlpg(remapped);") });
     await workbench.setExpanded("Breakpoints", false);
+    await workbench.growPane("Shadow Roots", 120);
+    await workbench.growPane("Unsync Pages", 60);
     await workbench.setRowExpanded("Unsync Pages", "0x40200000", true);
     await workbench.waitForRow("Unsync Pages", /spte maps gfn 0x[0-9a-f]+, gpte .* says gfn/);
   });
