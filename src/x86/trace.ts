@@ -26,6 +26,8 @@ const NOWHERE: Stamp = { vcpu: 0, rip: 0n, tick: 0 };
 export class Trace {
   private readonly byName = new Map<string, TraceListener[]>();
   private readonly toAll: TraceListener[] = [];
+  /** Of all names together: with none, hot paths pay for one comparison. */
+  private listeners = 0;
   /** Set by the machine; tests of the engine alone leave it. */
   stamp: () => Stamp = () => NOWHERE;
 
@@ -34,14 +36,18 @@ export class Trace {
     const list = name === "*" ? this.toAll : (this.byName.get(name) ?? []);
     if (name !== "*") this.byName.set(name, list);
     list.push(listener);
+    this.listeners++;
     return () => {
       const at = list.indexOf(listener);
-      if (at >= 0) list.splice(at, 1);
+      if (at < 0) return;
+      list.splice(at, 1);
+      this.listeners--;
     };
   }
 
   /** False when nobody would hear it: hot paths ask before they build the fields. */
   wants(name: string): boolean {
+    if (this.listeners === 0) return false;
     return this.toAll.length > 0 || (this.byName.get(name)?.length ?? 0) > 0;
   }
 
