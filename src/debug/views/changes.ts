@@ -28,20 +28,43 @@ export class Changes {
     const old = this.before.get(parent);
     if (!old) return nodes;
     return nodes.map((node): ViewNode => {
-      const was = old.get(node.id);
-      if (!was)
-        return { ...node, change: "new", tooltip: `${node.tooltip}\n\n*New since the last stop.*` };
+      const was = old.get(node.id) ?? [...old.values()].find((each) => overlap(each.id, node.id));
+      if (!was) return noted(node, "new", "New since the last stop.");
       if (was.value === node.value) return node;
-      const note = `*Changed since the last stop: was ${was.value}.*`;
-      return { ...node, change: "changed", tooltip: `${node.tooltip}\n\n${note}` };
+      return noted(node, "changed", `Changed since the last stop: was ${was.value ?? was.label}.`);
     });
   }
 
-  private gone(parent: string, nodes: readonly ViewNode[]): readonly ViewNode[] {
-    const old = this.before.get(parent);
-    const ids = new Set(nodes.map((node) => node.id));
-    return [...(old?.values() ?? [])].filter((node) => !ids.has(node.id)).map(dropped);
+  /** One page of a longer list. What was on other pages is not known, so only changes are marked. */
+  markPage(parent: string, nodes: readonly ViewNode[]): readonly ViewNode[] {
+    const marked = this.markKept(parent, nodes);
+    return marked.map((node, i) => (node.change === "new" ? (nodes[i] ?? node) : node));
   }
+
+  private gone(parent: string, nodes: readonly ViewNode[]): readonly ViewNode[] {
+    return [...(this.before.get(parent)?.values() ?? [])]
+      .filter((was) => !nodes.some(({ id }) => id === was.id || overlap(id, was.id)))
+      .map(dropped);
+  }
+}
+
+/** Ids of entries end in `/5`, of runs in `/5-9`: an entry that joins a run is not gone. */
+const RANGE = /^(.*\/)(\d+)(?:-(\d+))?$/;
+
+function overlap(a: string, b: string): boolean {
+  if (!a.includes("-") && !b.includes("-")) return false;
+  const [, parentA, firstA, lastA = firstA] = RANGE.exec(a) ?? [];
+  const [, parentB, firstB, lastB = firstB] = RANGE.exec(b) ?? [];
+  return (
+    parentA !== undefined &&
+    parentA === parentB &&
+    Number(firstA) <= Number(lastB) &&
+    Number(firstB) <= Number(lastA)
+  );
+}
+
+function noted(node: ViewNode, change: "new" | "changed", note: string): ViewNode {
+  return { ...node, change, tooltip: `${node.tooltip}\n\n*${note}*` };
 }
 
 function dropped(node: ViewNode): ViewNode {

@@ -51,7 +51,11 @@ export class SptesView {
         total++;
       }
     }
-    return { nodes: this.changes.mark(`sptes@${start}`, nodes), total };
+    const whole = nodes.length === total;
+    const marked = whole
+      ? this.changes.mark("sptes", nodes)
+      : this.changes.markPage(`sptes@${start}`, nodes);
+    return { nodes: marked, total };
   }
 
   private matching(filter: SpteFilter): ViewNode[] {

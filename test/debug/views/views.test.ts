@@ -6,6 +6,7 @@ import {
   type ViewNode,
   Views,
 } from "../../../src/debug";
+import { Changes } from "../../../src/debug/views/changes";
 import { ENTRIES, isLeaf, isMmio, isPresent } from "../../../src/kvm";
 import { Tour } from "../tour";
 
@@ -150,6 +151,26 @@ describe("the views", () => {
     const after = all("unsync");
     for (const node of after.filter((n) => n.change))
       assert.match(node.tooltip, /since the last stop/);
+  });
+
+  it("an spte that joins a run is not gone, and one that was there already is not new", () => {
+    const row = (id: string): ViewNode => ({
+      ...{ id, label: id, description: "", tooltip: "", spoken: "", icon: "", context: "spte" },
+      ...{ children: "none", value: id },
+    });
+    const changes = new Changes();
+    changes.mark("p", [row("p/1"), row("p/4"), row("p/7")]);
+    changes.nextStop();
+    const marks = changes.mark("p", [row("p/1-2"), row("p/5"), row("p/7")]);
+    assert.deepEqual(
+      marks.map(({ id, change }) => [id, change]),
+      [
+        ["p/1-2", "changed"],
+        ["p/5", "new"],
+        ["p/7", undefined],
+        ["p/4~gone", "dropped"],
+      ],
+    );
   });
 
   it("every node has a spoken label, and its watch and breakpoint can be read", () => {
