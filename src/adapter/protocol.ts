@@ -1,14 +1,17 @@
+import type { ViewId, ViewNode } from "../debug";
+
 /**
  * What crosses between the views and the adapter besides plain DAP. Versioned: a change that an
  * older client would misread raises `PROTOCOL_VERSION`.
  */
 export const PROTOCOL_VERSION = 1;
 
-export type ViewName = "shadowRoots" | "sptes" | "unsync" | "memslots";
+/** A view, and one row of it: the same shapes as their content is made in. */
+export type { ViewId as ViewName, ViewNode as TreeNode } from "../debug";
 
 /** Custom request `penumbra/tree`: one page of the children of a node (of the view, without `parent`). */
 export interface TreeArguments {
-  readonly view: ViewName;
+  readonly view: ViewId;
   readonly parent?: string;
   readonly start?: number;
   /** At most 200. */
@@ -17,36 +20,8 @@ export interface TreeArguments {
   readonly filter?: string;
 }
 
-export interface TreeNode {
-  /** Stable over stops: view/root/page/index. */
-  readonly id: string;
-  readonly label: string;
-  readonly description: string;
-  /** Markdown: every bit named. */
-  readonly tooltip: string;
-  /** For a screen reader: the flags in words. */
-  readonly spoken: string;
-  /** Codicon id. */
-  readonly icon: string;
-  /** Space-separated kinds that drive the context menu: root sp run spte gpte unsync slot more. */
-  readonly context: string;
-  readonly children: "none" | "collapsed" | "expanded";
-  /** Since the last stop. */
-  readonly change?: "new" | "changed" | "dropped";
-  /** "Copy Value" gives this; the label otherwise. */
-  readonly value?: string;
-  /** Expression for "Add to Watch". */
-  readonly watch?: string;
-  /** Reference for "Open Memory": the bytes of the entry or page itself. */
-  readonly memoryReference?: string;
-  /** Function breakpoint for "Break on Write". */
-  readonly breakpoint?: string;
-  /** Id of the node in another view that shows the same thing from the other side. */
-  readonly reveal?: { readonly view: ViewName; readonly id: string };
-}
-
 export interface TreeResponse {
-  readonly nodes: readonly TreeNode[];
+  readonly nodes: readonly ViewNode[];
   /** Children there are in all. */
   readonly total: number;
   /** Why the view is empty, or what is left out. */
@@ -57,7 +32,7 @@ export interface TreeResponse {
 
 /** Custom request `penumbra/parents`: ids from the view's top down to the node, for reveal(). */
 export interface ParentsArguments {
-  readonly view: ViewName;
+  readonly view: ViewId;
   readonly id: string;
 }
 export interface ParentsResponse {

@@ -1,21 +1,29 @@
-/** What a tree view shows of one thing. The adapter's protocol has the same shape. */
+/** What a tree view shows of one thing. Crosses to the editor as it is. */
 export interface ViewNode {
-  /** Stable over stops: names the place (root, path of indexes), not what is there now. */
+  /** Stable over stops: view/root/page/index. */
   readonly id: string;
   readonly label: string;
   readonly description: string;
-  /** Markdown. */
+  /** Markdown: every bit named. */
   readonly tooltip: string;
+  /** For a screen reader: the flags in words. */
   readonly spoken: string;
+  /** Codicon id. */
   readonly icon: string;
-  /** Space-separated kinds, for context menus. */
+  /** Space-separated kinds that drive the context menu: root sp run spte gpte unsync slot more. */
   readonly context: string;
   readonly children: "none" | "collapsed" | "expanded";
+  /** Since the last stop. */
   readonly change?: "new" | "changed" | "dropped";
+  /** "Copy Value" gives this; the label otherwise. */
   readonly value?: string;
+  /** Expression for "Add to Watch". */
   readonly watch?: string;
+  /** Reference for "Open Memory": the bytes of the entry or page itself. */
   readonly memoryReference?: string;
+  /** Function breakpoint for "Break on Write". */
   readonly breakpoint?: string;
+  /** Id of the node in another view that shows the same thing from the other side. */
   readonly reveal?: { readonly view: ViewId; readonly id: string };
 }
 
