@@ -40,6 +40,9 @@ export class HostMemory implements FrameMap<Hpa> {
   readonly zones: Readonly<Record<ZoneName, FrameZone>>;
   private readonly list: readonly FrameZone[];
 
+  /** Told of each frame given back: what was known of its bytes (decoded code) is so no more. */
+  onFree: ((frame: Pfn) => void) | undefined;
+
   constructor(memory: ByteMemory, base: number, pages: ZonePages) {
     this.words = new Uint32Array(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
@@ -76,6 +79,7 @@ export class HostMemory implements FrameMap<Hpa> {
   free(frame: Pfn): void {
     if (!this.zoneOf(frame)?.give(frame))
       throw new Error(`frame 0x${frame.toString(16)} is freed but was not allocated`);
+    this.onFree?.(frame);
   }
   isAllocated(frame: Pfn): boolean {
     return this.zoneOf(frame)?.isTaken(frame) ?? false;

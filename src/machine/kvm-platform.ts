@@ -66,6 +66,7 @@ export class KvmPlatform implements Platform {
   ) {
     const { trace } = host;
     this.process = new HostProcess(frames, trace);
+    frames.onFree = (frame) => this.bytesWritten(frames.offsetOf(frame), PAGE_SIZE);
     this.vm = new Vm({ memory, host: frames, process: this.process, trace, features });
   }
 
