@@ -6,7 +6,14 @@ import {
   TerminatedEvent,
 } from "@vscode/debugadapter";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { type Scope, type StackTrace, type Symbols, stackTrace, Views } from "../debug";
+import {
+  missingInstruction,
+  type Scope,
+  type StackTrace,
+  type Symbols,
+  stackTrace,
+  Views,
+} from "../debug";
 import { createMachine, type Machine, type MachineOptions } from "../machine";
 import { Breakpoints } from "./breakpoints";
 import type { Client } from "./client";
@@ -163,7 +170,8 @@ export class Debuggee {
     this.stacks.clear();
   }
 
-  private halted(halt: Halt): void {
+  private halted(reached: Halt): void {
+    const halt = this.writtenOut(reached);
     this.lastHalt = halt;
     if ("vcpu" in halt) this.focus = halt.vcpu;
     else if (halt.kind !== "step") this.focus = this.machine.current;
@@ -174,6 +182,12 @@ export class Debuggee {
       const { reason, description } = describeHalt(halt, this.symbols);
       this.announceStop(reason, description);
     }
+  }
+
+  private writtenOut(halt: Halt): Halt {
+    if (halt.kind !== "unimplemented") return halt;
+    const state = this.machine.vcpus[halt.vcpu]?.state;
+    return state ? { ...halt, text: missingInstruction(halt.text, state) } : halt;
   }
 
   private finished(status: number): void {

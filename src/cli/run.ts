@@ -1,4 +1,5 @@
 import path from "node:path";
+import { missingInstruction } from "../debug";
 import { createMachine, type Machine, type StopReason } from "../machine";
 import { parseRunArguments, type RunArguments } from "./arguments";
 import { type Console, STATUS } from "./console";
@@ -75,10 +76,13 @@ function report(machine: Machine, reason: StopReason, console: Console): number 
         "the guest halted for ever: no vCPU runs and nothing will wake one",
         console,
       );
-    case "unimplemented":
-      console.error(`penumbra: vcpu ${reason.vcpu}: ${reason.text}`);
+    case "unimplemented": {
+      const state = machine.vcpus[reason.vcpu]?.state;
+      const text = state ? missingInstruction(reason.text, state) : reason.text;
+      console.error(`penumbra: vcpu ${reason.vcpu}: ${text}`);
       printStates(machine, console);
       return STATUS.penumbraBug;
+    }
     case "invariant":
       for (const violation of reason.violations) console.error(`penumbra: invariant: ${violation}`);
       printStates(machine, console);

@@ -7,6 +7,7 @@ export { describeEvent, MNEMONICS } from "./breakpoints/sentence";
 export { codeBits } from "./disassembly/code-bits";
 export { Disassembler, type ReadCode, type Row } from "./disassembly/disassembler";
 export { type Decoded, decodeOne } from "./disassembly/iced";
+export { missingInstruction } from "./disassembly/missing-instruction";
 export * from "./expression/bits";
 export * from "./expression/completion";
 export * from "./expression/evaluate";
