@@ -1,6 +1,5 @@
 import {
   type CpuState,
-  type Entry,
   type Gpa,
   type Gva,
   gpa,
@@ -8,6 +7,7 @@ import {
   gva,
   type PagingFeatures,
   type PassivePort,
+  type Physical,
   pageOffsetOfGva,
   pagingMode,
   S,
@@ -20,13 +20,13 @@ import {
 import type { PageSource } from "./byte-space";
 import type { ByteSpace, Machine } from "./machine";
 
-/** The guest's tables as a debugger reads them: through guest physical memory, changing nothing. */
-export function passiveGuestPort(space: ByteSpace<Gpa>): PassivePort<Gpa> {
+/** Tables in a space of bytes as a debugger reads them: a walk through this changes nothing. */
+export function passiveTables<A extends Physical>(space: ByteSpace<A>): PassivePort<A> {
   return {
-    load(at: Gpa, bytes: 4 | 8, entry: Entry): boolean {
-      const raw = space.read(at, bytes);
-      if (raw.length < bytes) return false;
-      const view = new DataView(raw.buffer, raw.byteOffset);
+    load: (at, bytes, entry) => {
+      const read = space.read(at, bytes);
+      if (read.length < bytes) return false;
+      const view = new DataView(read.buffer, read.byteOffset, read.byteLength);
       entry.lo = view.getUint32(0, true);
       entry.hi = bytes === 8 ? view.getUint32(4, true) : 0;
       return true;
@@ -48,7 +48,7 @@ export function guestWalk(machine: Machine, vcpu: number, va: bigint, root?: Gpa
   const view = machine.vcpus[vcpu];
   if (!view) throw new Error(`there is no vcpu ${vcpu}`);
   const { state } = view;
-  const port = passiveGuestPort(machine.gpa);
+  const port = passiveTables(machine.gpa);
   return walk(
     lenientRules(state, machine.pagingFeatures),
     root ?? guestRoot(state),

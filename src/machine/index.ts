@@ -1,6 +1,6 @@
 export { createMachine } from "./create-machine";
 export { MACHINE_EVENTS } from "./events";
-export { guestRoot, guestWalk } from "./guest-walk";
+export { guestRoot, guestWalk, passiveTables } from "./guest-walk";
 export { ELF_MACHINE, type ElfFile, type ElfSegment, isElf, readElf } from "./loaders/elf";
 export {
   type ElfSection,

@@ -1,31 +1,6 @@
-import { type ByteSpace, guestRoot, type Machine } from "../../machine";
-import {
-  type CpuState,
-  CR4,
-  FLAG,
-  type Gpa,
-  type Gva,
-  type PassivePort,
-  type Physical,
-  S,
-  walkAccess,
-  walkRules,
-} from "../../x86";
+import { guestRoot, type Machine, passiveTables } from "../../machine";
+import { type CpuState, CR4, FLAG, type Gpa, type Gva, S, walkAccess, walkRules } from "../../x86";
 import { type TableWalk, walkTables } from "./table-walk";
-
-/** Tables in a space of bytes, for a walk that changes nothing. */
-export function passiveTables<A extends Physical>(space: ByteSpace<A>): PassivePort<A> {
-  return {
-    load: (at, bytes, entry) => {
-      const read = space.read(at, bytes);
-      if (read.length < bytes) return false;
-      const view = new DataView(read.buffer, read.byteOffset, read.byteLength);
-      entry.lo = view.getUint32(0, true);
-      entry.hi = bytes === 8 ? view.getUint32(4, true) : 0;
-      return true;
-    },
-  };
-}
 
 /**
  * Walks the guest's tables for one access of a vCPU: `access` has the W, U and F bits of an error

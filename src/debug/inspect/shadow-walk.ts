@@ -1,6 +1,5 @@
-import type { Machine } from "../../machine";
+import { type Machine, passiveTables } from "../../machine";
 import { type Gva, walkAccess } from "../../x86";
-import { passiveTables } from "./guest-walk";
 import { type TableWalk, walkTables } from "./table-walk";
 
 /**
