@@ -1,4 +1,3 @@
-export { byteSize } from "./launch";
 export { nodeSurroundings } from "./node-surroundings";
 export * from "./protocol";
 export { Session } from "./session";

@@ -126,7 +126,7 @@ export function machineOptions(
 }
 
 /** Bytes in `64M`, `1G`, `4096`, `0x1000`; `undefined` for anything else. */
-export function byteSize(value: unknown): number | undefined {
+function byteSize(value: unknown): number | undefined {
   if (typeof value === "number")
     return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
   if (typeof value !== "string") return undefined;

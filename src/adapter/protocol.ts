@@ -1,10 +1,6 @@
 import type { ViewId, ViewNode } from "../debug";
 
-/**
- * What crosses between the views and the adapter besides plain DAP. Versioned: a change that an
- * older client would misread raises `PROTOCOL_VERSION`.
- */
-export const PROTOCOL_VERSION = 1;
+/* What crosses between the views and the adapter besides plain DAP. */
 
 /** A view, and one row of it: the same shapes as their content is made in. */
 export type { ViewId as ViewName, ViewNode as TreeNode } from "../debug";
