@@ -1,4 +1,4 @@
-import { gfn, hpa, pfnOf } from "../x86";
+import { gfn, hpa, type PdpteRegisters, pfnOf } from "../x86";
 import { MemorySlot, newSlotArch, type SlotPlace } from "./memslots";
 import { type MmioCache, PREV_ROOTS } from "./mmu/context";
 import type { PteList } from "./mmu/pte-list";
@@ -42,6 +42,7 @@ export interface ContextState {
   readonly root: RootState;
   readonly prevRoots: readonly RootState[];
   readonly mmioCache: MmioCache | undefined;
+  readonly pdptrs: PdpteRegisters;
   readonly requests: number;
   readonly lastUnprotect: { readonly rip: bigint; readonly address: bigint } | undefined;
   readonly stats: VcpuStats;
@@ -78,6 +79,7 @@ export function saveVm(state: MmuState): VmState {
       root: saveRoot(context.root),
       prevRoots: context.prevRoots.map(saveRoot),
       mmioCache: context.mmioCache,
+      pdptrs: context.pdptrs.slice(),
       requests: context.requests,
       lastUnprotect: context.lastUnprotect,
       stats: { ...context.stats },
@@ -115,6 +117,7 @@ export function restoreVm(state: MmuState, saved: VmState): void {
     for (let slot = 0; slot < PREV_ROOTS; slot++)
       context.prevRoots[slot] = restoreRoot(from.prevRoots[slot]!, bySerial);
     context.mmioCache = from.mmioCache;
+    context.pdptrs.set(from.pdptrs);
     context.requests = from.requests;
     context.lastUnprotect = from.lastUnprotect;
     Object.assign(context.stats, from.stats);

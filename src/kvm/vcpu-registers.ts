@@ -1,12 +1,15 @@
-import { CR0, CR4, EFER, type GuestFault } from "../x86";
+import { CR0, CR4, EFER, type GuestFault, PDPTE_RELOAD, pagingMode } from "../x86";
 import type { MmuContext } from "./mmu/context";
 import { invalidateAddress, invlpg } from "./mmu/invlpg";
-import { mmuMode, unbuiltMode } from "./mmu/mode";
+import { mmuMode } from "./mmu/mode";
+import { loadPdptrs } from "./mmu/pdptrs";
 import { freePrevRootsOfPcid, pcidOf, switchPgd, unloadRoots } from "./mmu/roots";
 import type { VmCore } from "./vm-core";
 
 /** CR4 bits that are part of a role (KVM_MMU_CR4_ROLE_BITS). */
 const CR4_ROLE_BITS = CR4.PSE | CR4.PAE | CR4.LA57 | CR4.SMEP | CR4.SMAP | CR4.PKE;
+const GENERAL_PROTECTION: GuestFault = { vector: 13, error: 0 };
+
 const CR0_ROLE_BITS = CR0.PG | CR0.WP;
 
 /** What writes to control registers and TLB instructions of the guest do to its MMU (mmu.rst, "Guest control register write"). */
@@ -15,9 +18,7 @@ export class VcpuRegisters {
     private readonly vm: VmCore,
     private readonly mmu: MmuContext,
     private readonly enter: () => void,
-  ) {
-    mmu.failure = unbuiltMode(mmu.mode);
-  }
+  ) {}
 
   announceExit(reason: string, info1: bigint, info2 = 0): void {
     const { mmu } = this;
@@ -31,6 +32,7 @@ export class VcpuRegisters {
     this.announceWrite(0, value);
     const changed = old ^ value;
     const { state } = this.vm;
+    if (changed & PDPTE_RELOAD.cr0 && !this.pdptrsLoaded()) return this.refused();
     // WP does not matter to a guest that does not page.
     if (changed === CR0.WP && !(value & CR0.PG)) return this.done();
     if (changed & CR0.PG && !(value & CR0.PG)) state.request(this.mmu, "tlbFlushGuest");
@@ -41,6 +43,7 @@ export class VcpuRegisters {
   cr3Written(old: bigint, value: bigint, noFlush: boolean): GuestFault | undefined {
     this.announceWrite(3, value);
     const { state } = this.vm;
+    if (!this.pdptrsLoaded()) return this.refused();
     if (old !== value) switchPgd(state, this.mmu, value);
     if (!noFlush) this.flushPcid(pcidOf(value));
     return this.done();
@@ -51,6 +54,7 @@ export class VcpuRegisters {
     const { mmu } = this;
     const { state } = this.vm;
     const changed = old ^ value;
+    if (changed & PDPTE_RELOAD.cr4 && !this.pdptrsLoaded()) return this.refused();
     if (changed & CR4_ROLE_BITS) this.resetContext();
     // A cached root could be picked later by a load that does not flush, with a PCID it never had.
     if (changed & value & CR4.PCIDE) unloadRoots(state, mmu);
@@ -113,13 +117,25 @@ export class VcpuRegisters {
     const { mmu } = this;
     unloadRoots(this.vm.state, mmu);
     mmu.mode = mmuMode(mmu.cpu, this.vm.features);
-    mmu.failure = unbuiltMode(mmu.mode);
   }
 
   private announceWrite(register: number, value: bigint): void {
     this.announceExit("CR_ACCESS", BigInt(register));
     const { trace } = this.vm.state;
     if (trace.wants("kvm_cr")) trace.emit("kvm_cr", { write: true, cr: register, value });
+  }
+
+  /** PAE paging reads its PDPTEs with this write; false when one of them has a reserved bit set. */
+  private pdptrsLoaded(): boolean {
+    const { mmu, vm } = this;
+    if (pagingMode(mmu.cpu) !== "PAE") return true;
+    return loadPdptrs(vm.state, mmu, vm.features.physicalBits);
+  }
+
+  /** Nothing has changed but the register, which its owner sets back. */
+  private refused(): GuestFault {
+    this.enter();
+    return GENERAL_PROTECTION;
   }
 
   private done(): undefined {

@@ -18,7 +18,7 @@ import { handlePageFault } from "./mmu/fault";
 import type { GuestCpu } from "./mmu/guest-cpu";
 import { forgetFaulted } from "./mmu/invlpg";
 import { cacheMatches } from "./mmu/mmio";
-import { mmuMode, unbuiltMode } from "./mmu/mode";
+import { mmuMode } from "./mmu/mode";
 import { trackWrite } from "./mmu/pte-write";
 import type { ShadowPage } from "./mmu/shadow-page";
 import { walkGuest } from "./mmu/walk-guest";
@@ -180,7 +180,7 @@ export class Vcpu {
   /** The state it depends on was restored: derives what is not saved from the registers and roots. */
   restored(): void {
     this.mmu.mode = mmuMode(this.cpu, this.vm.features);
-    this.mmu.failure = unbuiltMode(this.mmu.mode);
+    this.mmu.failure = undefined;
     this.mmu.injected = undefined;
     this.entry.reload();
   }

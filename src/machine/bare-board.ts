@@ -1,6 +1,4 @@
 import {
-  CR0,
-  CR4,
   type FaultOutcome,
   FLAG,
   type FrameMap,
@@ -10,11 +8,13 @@ import {
   HardwareWalker,
   loadPdptes,
   type PagingFeatures,
+  PDPTE_RELOAD,
   pagingMode,
   pdpteRegisters,
   pdpteTable,
   type Refill,
   S,
+  topTable,
   walkRules,
 } from "../x86";
 import { type BoardHost, PcBoard } from "./pc-board";
@@ -60,14 +60,13 @@ export class BareBoard extends PcBoard {
   }
 
   cr0Written(old: bigint, value: bigint): GuestFault | undefined {
-    const pagingChanged = ((old ^ value) & CR0.PG) !== 0n;
-    return this.controlsChanged(pagingChanged && (value & CR0.PG) !== 0n);
+    return this.controlsChanged(((old ^ value) & PDPTE_RELOAD.cr0) !== 0n);
   }
   cr3Written(): GuestFault | undefined {
     return this.controlsChanged(true);
   }
   cr4Written(old: bigint, value: bigint): GuestFault | undefined {
-    return this.controlsChanged(((old ^ value) & (CR4.PAE | CR4.PGE | CR4.PSE | CR4.SMEP)) !== 0n);
+    return this.controlsChanged(((old ^ value) & PDPTE_RELOAD.cr4) !== 0n);
   }
   eferWritten(): void {
     this.controlsChanged(false);
@@ -91,7 +90,7 @@ export class BareBoard extends PcBoard {
         for (let i = 0; i < 8; i++) state.setU32(S.pdpte + 4 * i, this.pdptes[i] ?? 0);
       } else for (let i = 0; i < 8; i++) this.pdptes[i] = state.u32(S.pdpte + 4 * i);
       this.walker.root = this.pdptes;
-    } else this.walker.root = Number(state.cr3 & 0xffffffffff000n) as Gpa;
+    } else this.walker.root = topTable(mode, state.cr3) as Gpa;
     this.walker.rules = walkRules(state, this.features, Number(state.u64(S.pkru)));
     return undefined;
   }

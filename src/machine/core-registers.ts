@@ -37,6 +37,9 @@ export function guestCpuOf(core: VcpuCore): GuestCpu {
         offset,
         writable: (allow & ALLOW.write) !== 0,
       })),
+    setPdptes(words) {
+      for (const [i, word] of words.entries()) core.state.setU32(S.pdpte + 4 * i, word);
+    },
     flushTlb: () => core.flushTlb(false),
     flushTlbPage: (va) => core.flushTlbPage(va),
   };

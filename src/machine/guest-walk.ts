@@ -11,6 +11,7 @@ import {
   pageOffsetOfGva,
   pagingMode,
   S,
+  topTable,
   WalkResult,
   type WalkRoot,
   type WalkRules,
@@ -36,7 +37,8 @@ export function passiveTables<A extends Physical>(space: ByteSpace<A>): PassiveP
 
 /** The top of the tables in force: CR3's frame, or the PDPTE registers under PAE paging. */
 export function guestRoot(state: CpuState): WalkRoot<Gpa> {
-  if (pagingMode(state) !== "PAE") return gpa(Number(state.cr3 & 0xffffffffff000n));
+  const mode = pagingMode(state);
+  if (mode !== "PAE") return gpa(topTable(mode, state.cr3));
   return Uint32Array.from({ length: 8 }, (_, i) => state.u32(S.pdpte + 4 * i));
 }
 

@@ -42,20 +42,19 @@ export class KvmBoard extends PcBoard {
 
   cr0Written(old: bigint, value: bigint): GuestFault | undefined {
     this.exitToMmu("CR_ACCESS");
-    return this.settled(this.kvm.cr0Written(old, value));
+    return this.kvm.cr0Written(old, value);
   }
   cr3Written(old: bigint, value: bigint, noFlush: boolean): GuestFault | undefined {
     this.exitToMmu("CR_ACCESS");
-    return this.settled(this.kvm.cr3Written(old, value, noFlush));
+    return this.kvm.cr3Written(old, value, noFlush);
   }
   cr4Written(old: bigint, value: bigint): GuestFault | undefined {
     this.exitToMmu("CR_ACCESS");
-    return this.settled(this.kvm.cr4Written(old, value));
+    return this.kvm.cr4Written(old, value);
   }
   eferWritten(old: bigint, value: bigint): void {
     this.touched = true;
     this.kvm.eferWritten(old, value);
-    this.settled(undefined);
   }
   invlpg(va: bigint): void {
     this.exitToMmu("INVLPG");
@@ -64,12 +63,6 @@ export class KvmBoard extends PcBoard {
   invpcid(type: number, pcid: number, va: bigint): void {
     this.exitToMmu("INVPCID");
     this.kvm.invpcid(type, pcid, va);
-  }
-
-  /** A register write may have chosen a paging mode that the hypervisor does not have. */
-  private settled(fault: GuestFault | undefined): GuestFault | undefined {
-    if (this.kvm.failure) this.host.fail(this.kvm.failure);
-    return fault;
   }
 
   override portIn(port: number, size: number): number {

@@ -2,10 +2,14 @@ import { GUEST_HVA, HostMemory, HostProcess, hostMemoryBytes } from "../../src/h
 import { formatEvent, type Vcpu, Vm } from "../../src/kvm";
 import {
   ACCESS,
+  CR0,
+  CR4,
+  EFER,
   gpa,
   hpa,
   hva,
   type PagingFeatures,
+  type PagingMode,
   pfnOf,
   Trace,
   type TraceEvent,
@@ -90,6 +94,13 @@ export class Guest {
     this.vm.memory.write(gpa(at), bytes);
     return this;
   }
+  /** The same of a 4-byte entry. */
+  entry32(at: number, value: number): this {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setUint32(0, value, true);
+    this.vm.memory.write(gpa(at), bytes);
+    return this;
+  }
   /** An entry of guest memory as it is now; -1 where there is none. */
   entryAt(at: number): bigint {
     const bytes = this.vm.memory.peek(gpa(at), 8);
@@ -101,21 +112,48 @@ export class Guest {
     this.vcpu.enter();
     return this.stepped("entry");
   }
-  read(cpl: number, va: number | bigint): Outcome {
-    return this.access("read", cpl, BigInt(va), 0, 0n);
+  read(cpl: number, va: number | bigint, size: 4 | 8 = 8): Outcome {
+    return this.access("read", cpl, BigInt(va), 0, 0n, size);
   }
-  write(cpl: number, va: number | bigint, value: number | bigint): Outcome {
-    return this.access("write", cpl, BigInt(va), ACCESS.write, BigInt(value));
+  write(cpl: number, va: number | bigint, value: number | bigint, size: 4 | 8 = 8): Outcome {
+    return this.access("write", cpl, BigInt(va), ACCESS.write, BigInt(value), size);
   }
   fetch(cpl: number, va: number | bigint): Outcome {
     return this.access("fetch", cpl, BigInt(va), ACCESS.fetch, 0n);
   }
-  private access(name: string, cpl: number, va: bigint, kind: number, value: bigint): Outcome {
-    const outcome = this.first.access(cpl, va, kind, value);
+  private access(
+    name: string,
+    cpl: number,
+    va: bigint,
+    kind: number,
+    value: bigint,
+    size: 4 | 8 = 8,
+  ): Outcome {
+    const outcome = this.first.access(cpl, va, kind, value, size);
     this.stepped(`${name} ${va.toString(16)} at CPL ${cpl}`);
     return outcome;
   }
 
+  /** Begins in a paging mode: registers as they are set before the first entry. */
+  start(mode: PagingMode, cr3: number, more: { readonly cr4?: bigint } = {}): this {
+    const { cpu, vcpu } = this;
+    const long = mode === "4-level" || mode === "5-level";
+    cpu.cr0 = mode === "none" ? 0n : CR0.PE | CR0.PG | CR0.WP;
+    cpu.cr4 = more.cr4 ?? 0n;
+    if (long || mode === "PAE") cpu.cr4 |= CR4.PAE;
+    if (mode === "5-level") cpu.cr4 |= CR4.LA57;
+    cpu.efer = long ? EFER.LME | EFER.LMA | EFER.NX : EFER.NX;
+    cpu.cr3 = BigInt(cr3);
+    vcpu.restored();
+    if (mode === "PAE") this.first.movCr3(cpu.cr3, false);
+    return this.enter();
+  }
+  /** Switches the paging mode, and CR3 with it; the registers must allow it. */
+  mode(mode: PagingMode, cr3?: number): this {
+    const fault = this.first.setMode(mode, cr3 === undefined ? undefined : BigInt(cr3));
+    if (fault) throw new Error(`${mode} paging: fault ${fault.vector}`);
+    return this.stepped(`switch to ${mode} paging`);
+  }
   movCr0(value: bigint): this {
     this.first.movCr0(value);
     return this.stepped(`mov cr0, ${value.toString(16)}`);

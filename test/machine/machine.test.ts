@@ -255,18 +255,6 @@ describe("machine", () => {
     assert.equal(ticks[0], ticks[1]);
   });
 
-  it("stops with a sentence where the hypervisor does not have the guest's paging mode", () => {
-    // mov eax, 200000h; mov cr3, eax; mov eax, cr0; or eax, 80000000h; mov cr0, eax
-    const code = new Code().raw(0xb8, 0, 0, 0x20, 0, 0x0f, 0x22, 0xd8, 0x0f, 0x20, 0xc0);
-    code.raw(0x0d, 0, 0, 0, 0x80, 0x0f, 0x22, 0xc0).exit(0);
-    const machine = machineWith(guestImage(code), { mmu: "shadow" });
-    for (let again = 0; again < 2; again++) {
-      const reason = machine.run(1000);
-      assert.ok(reason.kind === "unimplemented", reason.kind);
-      assert.match(reason.text, /32-bit|PAE|paging/);
-    }
-  });
-
   it("a debugger's write to a guest table reaches the shadow pages of it", () => {
     const tour = new Uint8Array(readFileSync("media/guests/paging-tour/paging-tour.elf"));
     const machine = machineWith(tour, { mmu: "shadow", memory: 64 * 2 ** 20 });

@@ -1,4 +1,11 @@
-import { type Gfn, type Gpa, WalkResult, type WalkRules } from "../../x86";
+import {
+  type Gfn,
+  type Gpa,
+  type PdpteRegisters,
+  pdpteRegisters,
+  WalkResult,
+  type WalkRules,
+} from "../../x86";
 import type { CpuRole } from "./cpu-role";
 import { Fault } from "./fault-state";
 import type { GuestCpu } from "./guest-cpu";
@@ -42,6 +49,8 @@ export class MmuContext {
   /** Most recently used first. */
   readonly prevRoots: Root[] = new Array(PREV_ROOTS).fill(NO_ROOT);
   mmioCache: MmioCache | undefined;
+  /** The guest's PDPTEs as PAE paging loaded them last: walks and roots use these, not memory (SDM 3A 4.4.1). */
+  readonly pdptrs: PdpteRegisters = pdpteRegisters();
   /** `REQUEST` bits. */
   requests = 0;
   /** Where the last emulation was replaced by zapping the table: the same again is emulated. */

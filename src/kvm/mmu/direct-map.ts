@@ -26,7 +26,7 @@ export function directFault(state: MmuState, context: MmuContext, fault: Fault):
   reachPoint(state, "P2");
   if (isFaultStale(state, context, fault)) return RET.retry;
   if (!makePagesAvailable(state)) return retry(state, "no-page");
-  const root = topPage(context, fault.address);
+  const root = topPage(context.root, fault.address);
   if (!root) return retry(state, "obsolete-root");
   adjustLevel(state, fault);
   announceRequested(state, fault);

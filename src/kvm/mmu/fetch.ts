@@ -5,7 +5,7 @@ import { retry } from "./faultin";
 import { getShadowPage } from "./get-page";
 import { adjustLevel, roundForLevel } from "./level";
 import { ON_FAULT } from "./make-spte";
-import { entryOf } from "./mmio";
+import { entryOf, topPage } from "./mmio";
 import { linkShadowPage, unlinkChild } from "./parents";
 import { prefetchAround } from "./prefetch";
 import { RET, type Ret } from "./result";
@@ -25,13 +25,15 @@ import { gpteChanged } from "./walk-guest";
  */
 export function fetch(state: MmuState, context: MmuContext, fault: Fault, access: number): Ret {
   const { walk, root } = context;
-  if (root.kind !== "page") {
-    // The table of a dummy root has come to lie in a slot since: build the real root.
+  const top = topPage(root, fault.address);
+  if (!top) {
+    // A table that the root left out, as it was in no slot, has come to lie in one: build the real root.
     state.request(context, "freeObsoleteRoots");
     return retry(state, "obsolete-root");
   }
-  if (gpteChanged(state, context, walk.top)) return RET.retry;
-  let page = root.page;
+  // Under PAE paging this is the level below the registers.
+  if (gpteChanged(state, context, top.level)) return RET.retry;
+  let page = top;
   page.writeFloodingCount = 0;
   while (page.level > walk.level) {
     const level = page.level - 1;

@@ -1,3 +1,5 @@
+import type { PdpteRegisters } from "../../x86";
+
 /** One TLB entry. */
 export interface CachedTranslation {
   readonly va: bigint;
@@ -25,6 +27,8 @@ export interface GuestCpu {
   readonly delivering: boolean;
   /** What the TLB holds, for the checker; a processor that cannot tell leaves it out. */
   tlbEntries?(): Iterable<CachedTranslation>;
+  /** Shows the PDPTEs that PAE paging has just loaded in the processor's registers. */
+  setPdptes(words: PdpteRegisters): void;
   /** Drops every translation. */
   flushTlb(): void;
   /** Drops the translation of the page of `va`, all of it when the page is large. */

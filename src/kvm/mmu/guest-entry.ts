@@ -20,11 +20,14 @@ const FRAME_HI = 0xfffff;
 /** Bytes of an entry of the guest table that `page` shadows. */
 export const gpteBytes = (page: ShadowPage): 4 | 8 => (page.role & ROLE.has4ByteGpte ? 4 : 8);
 
-/** Address of the guest entry behind entry `index` of a level-1 page. */
+/**
+ * Address of the guest entry behind entry `index`. A 4-byte table has 1024 entries: a level-1 page stands
+ * for the half that its quadrant says, one of level 2 for a quarter, each entry shared by two sptes.
+ */
 export function gpteAddress(page: ShadowPage, index: number): Gpa {
-  const bytes = gpteBytes(page);
-  const first = bytes === 4 ? roleQuadrant(page.role) * ENTRIES * bytes : 0;
-  return gpaOf(page.gfn, first + index * bytes);
+  if (gpteBytes(page) === 8) return gpaOf(page.gfn, 8 * index);
+  const place = roleQuadrant(page.role) * ENTRIES + index;
+  return gpaOf(page.gfn, 4 * (page.level === 1 ? place : place >> 1));
 }
 
 /** gfn a 4K entry maps. */

@@ -1,8 +1,7 @@
 import { PFEC } from "../../x86";
 import type { MmuContext } from "./context";
-import { dropMmioCache, entryOf } from "./mmio";
+import { dropMmioCache, entryOf, topPage } from "./mmio";
 import type { Root } from "./root";
-import type { ShadowPage } from "./shadow-page";
 import { isLeaf, isPresent } from "./spte";
 import type { MmuState } from "./state";
 import { canSync, syncSpte } from "./sync";
@@ -46,8 +45,8 @@ export function invalidateAddress(
   root: Root,
 ): void {
   dropMmioCache(context, va);
-  if (context.direct || root.kind !== "page") return;
-  let page: ShadowPage | undefined = root.page;
+  if (context.direct) return;
+  let page = topPage(root, va);
   while (page) {
     const sptep = entryOf(page, va);
     if (page.unsync) {

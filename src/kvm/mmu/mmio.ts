@@ -2,6 +2,7 @@ import { type Gfn, gfn } from "../../x86";
 import type { MmuContext } from "./context";
 import type { Fault } from "./fault-state";
 import { RET, type Ret } from "./result";
+import type { Root } from "./root";
 import { ENTRIES, type ShadowPage } from "./shadow-page";
 import {
   isLeaf,
@@ -116,7 +117,7 @@ function isCurrentMmio(state: MmuState, lo: number, hi: number): boolean {
 
 /** The last entry on the way to `address` in the current root; -1 without a root. */
 function lastEntry(state: MmuState, context: MmuContext, address: bigint): Sptep {
-  let page = topPage(context, address);
+  let page = topPage(context.root, address);
   if (!page) return -1;
   for (;;) {
     const sptep = entryOf(page, address);
@@ -127,8 +128,7 @@ function lastEntry(state: MmuState, context: MmuContext, address: bigint): Sptep
 }
 
 /** The page a walk of `address` starts in: the root, or the one of the PAE entry. */
-export function topPage(context: MmuContext, address: bigint): ShadowPage | undefined {
-  const { root } = context;
+export function topPage(root: Root, address: bigint): ShadowPage | undefined {
   if (root.kind === "page") return root.page;
   return root.kind === "pae" ? root.pages[Number((address >> 30n) & 3n)] : undefined;
 }

@@ -28,11 +28,3 @@ function hardwareControls(cpu: GuestCpu, guestLevel: number) {
     efer: EFER.NX | (guestLevel >= 4 ? EFER.LMA : 0n),
   };
 }
-
-/** Why this guest mode cannot be shadowed yet; undefined when it can. */
-export function unbuiltMode(mode: MmuMode): string | undefined {
-  const level = roleLevel(mode.cpuRole.base);
-  if (level !== 2 && level !== 3) return undefined;
-  const name = level === 2 ? "32-bit" : "PAE";
-  return `not implemented: ${name} guest paging under mmu: shadow`;
-}

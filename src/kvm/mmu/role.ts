@@ -67,7 +67,7 @@ export const roleHasGptes = (role: RoleWord): boolean =>
 export const withLevel = (role: RoleWord, level: number): RoleWord => (role & ~ROLE.level) | level;
 export const withAccess = (role: RoleWord, access: number): RoleWord =>
   (role & ~ROLE.access) | (access << ACCESS_SHIFT);
-const withQuadrant = (role: RoleWord, quadrant: number): RoleWord =>
+export const withQuadrant = (role: RoleWord, quadrant: number): RoleWord =>
   (role & ~ROLE.quadrant) | (quadrant << QUADRANT_SHIFT);
 
 /**

@@ -1,49 +1,75 @@
-import { type Gfn, gfn, gfnOf, gpa, pfnOf } from "../../x86";
+import { type Gfn, gfn, gfnOf, gpa, pfnOf, tableAddress, topTable } from "../../x86";
 import { type MmuContext, PREV_ROOTS } from "./context";
 import { getShadowPage } from "./get-page";
 import { makePagesAvailable } from "./make-room";
 import { dropMmioCache } from "./mmio";
-import { type RoleWord, roleLevel, withLevel } from "./role";
+import { ROLE, type RoleWord, roleLevel, withLevel, withQuadrant } from "./role";
 import { NO_ROOT, PAE_ROOTS, type Root, rootPages } from "./root";
 import type { ShadowPage } from "./shadow-page";
 import { pfnHi, pfnLo } from "./spte";
 import type { MmuState } from "./state";
 import { syncRoots } from "./sync";
-import { CR3_FRAME } from "./walk-guest";
 import { commitZap, type InvalidList, prepareZap } from "./zap";
 
 /** Present bit: the only one a PAE PDPTE of ours has. */
 const PDPTE_PRESENT = 1;
 
+/** Levels of a PAE root: the four words, and the pages behind them one lower. */
+const PAE_LEVELS = 3;
+
 /** Gives the vCPU a root for its present registers and syncs it (kvm_mmu_load). */
 export function loadRoots(state: MmuState, context: MmuContext): void {
   makePagesAvailable(state);
-  context.root = context.direct ? directRoots(state, context) : shadowRoot(state, context);
+  const levels = roleLevel(context.mode.rootRole);
+  context.root = levels > PAE_LEVELS ? longRoot(state, context) : paeRoot(state, context);
   if (state.trace.wants("root_load"))
     state.trace.emit("root_load", { vcpu: context.id, ...describe(context.root) });
   syncRoots(state, context);
   state.flushTlb(context, "root loaded");
 }
 
-function shadowRoot(state: MmuState, context: MmuContext): Root {
+/** A page of four or five levels over the table of CR3. */
+function longRoot(state: MmuState, context: MmuContext): Root {
+  const { mode } = context;
   const pgd = context.cpu.cr3;
-  const frame = gfnOf(gpa(Number(pgd & CR3_FRAME)));
-  if (!state.slotSets[0]!.find(frame)?.visible) return { kind: "dummy", pgd };
-  return { kind: "page", page: takeRoot(state, context, frame, context.mode.rootRole), pgd };
+  const frame = topFrame(context);
+  if (!isVisible(state, frame)) return { kind: "dummy", pgd };
+  return { kind: "page", page: takeRoot(state, context, frame, mode.rootRole), pgd };
 }
 
-/** Four level-2 pages, a GiB each, behind the four words of `pae_root`. */
-function directRoots(state: MmuState, context: MmuContext): Root {
-  const role = withLevel(context.mode.rootRole, roleLevel(context.mode.rootRole) - 1);
-  const pages: ShadowPage[] = [];
+/** Up to four level-2 pages, a GiB each, behind the four words of `pae_root`. */
+function paeRoot(state: MmuState, context: MmuContext): Root {
+  const { mode, direct } = context;
+  const pgd = direct ? 0n : context.cpu.cr3;
+  const role = withLevel(mode.rootRole, PAE_LEVELS - 1);
+  const wide = (role & ROLE.has4ByteGpte) === 0;
+  if (!wide && !isVisible(state, topFrame(context))) return { kind: "dummy", pgd };
+  const pages: (ShadowPage | undefined)[] = [];
   for (let i = 0; i < PAE_ROOTS; i++) {
-    const page = takeRoot(state, context, gfn(i << 18), role);
+    const frame = direct ? gfn(i << 18) : wide ? pdptrTable(context, i) : topFrame(context);
+    const absent = frame === undefined || !(direct || isVisible(state, frame));
+    const page = absent
+      ? undefined
+      : takeRoot(state, context, frame, wide ? role : withQuadrant(role, i));
     pages.push(page);
     const word = 2 * (context.paeRoot + i);
-    state.words[word] = pfnLo(pfnOf(page.spt)) | PDPTE_PRESENT;
-    state.words[word + 1] = pfnHi(pfnOf(page.spt));
+    state.words[word] = page ? pfnLo(pfnOf(page.spt)) | PDPTE_PRESENT : 0;
+    state.words[word + 1] = page ? pfnHi(pfnOf(page.spt)) : 0;
   }
-  return { kind: "pae", pages, pgd: 0n };
+  return { kind: "pae", pages, pgd };
+}
+
+const isVisible = (state: MmuState, frame: Gfn): boolean =>
+  state.slotSets[0]!.find(frame)?.visible === true;
+
+/** Frame of the table that CR3 names outside PAE paging. */
+const topFrame = ({ mode, cpu }: MmuContext): Gfn =>
+  gfnOf(gpa(topTable(mode.guestRules.format.mode, cpu.cr3)));
+
+/** The page directory that PDPTE `index` points at; undefined when it is absent. */
+function pdptrTable({ pdptrs }: MmuContext, index: number): Gfn | undefined {
+  const lo = pdptrs[2 * index]!;
+  return lo & PDPTE_PRESENT ? gfnOf(gpa(tableAddress(lo, pdptrs[2 * index + 1]!))) : undefined;
 }
 
 function takeRoot(state: MmuState, context: MmuContext, frame: Gfn, role: RoleWord): ShadowPage {
@@ -85,6 +111,11 @@ function freeRoots(
 export function unloadRoots(state: MmuState, context: MmuContext): void {
   freeRoots(state, context, () => true);
   dropMmioCache(context);
+}
+
+/** Frees the current root only: what it was built from has changed (KVM_MMU_ROOT_CURRENT). */
+export function freeCurrentRoot(state: MmuState, context: MmuContext): void {
+  freeRoots(state, context, (_root, slot) => slot < 0);
 }
 
 /** MMU_FREE_OBSOLETE_ROOTS: special roots have no generation to look at and go as well. */

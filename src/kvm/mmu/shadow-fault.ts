@@ -78,7 +78,7 @@ function kernelAccess(context: MmuContext, access: number): number {
 
 /** The guest uses the tables on this path as tables: they are not being flooded. */
 function clearFloodCounts(state: MmuState, context: MmuContext, address: bigint): void {
-  let page = topPage(context, address);
+  let page = topPage(context.root, address);
   while (page) {
     page.writeFloodingCount = 0;
     const sptep = entryOf(page, address);

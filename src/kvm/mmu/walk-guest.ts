@@ -7,7 +7,9 @@ import {
   gpa,
   isCanonical,
   type TablePort,
+  topTable,
   type WalkResult,
+  type WalkRoot,
   type WalkSink,
   walk,
   walkAccess,
@@ -55,12 +57,11 @@ export function walkGuest(
   const implicit = cpu.cpl === 3 && !(access & ACCESS.user) ? ACCESS.implicit : 0;
   if (trace.wants("kvm_mmu_pagetable_walk"))
     trace.emit("kvm_mmu_pagetable_walk", { addr: va, pferr: access });
-  const root = gpa(Number(cpu.cr3 & CR3_FRAME));
   const port = new GuestTablePort(state);
   const sink = announcing(state);
   const result = walk(
     mode.guestRules,
-    root,
+    guestRoot(context),
     va,
     walkAccess(access | implicit, cpu.ac),
     port,
@@ -72,8 +73,11 @@ export function walkGuest(
   return result;
 }
 
-/** Bits 51:12 of CR3: PCID, PWT and PCD are not part of the root's address. */
-export const CR3_FRAME = 0xffffffffff000n;
+/** Where a walk of the guest's tables starts: the table of CR3, or the cached PDPTEs. */
+function guestRoot({ mode, cpu, pdptrs }: MmuContext): WalkRoot<Gpa> {
+  const { format } = mode.guestRules;
+  return format.rootInRegisters ? pdptrs : gpa(topTable(format.mode, cpu.cr3));
+}
 
 const WALK_EVENTS = ["kvm_mmu_paging_element", "kvm_mmu_set_accessed_bit", "kvm_mmu_set_dirty_bit"];
 

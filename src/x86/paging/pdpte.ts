@@ -1,3 +1,4 @@
+import { CR0, CR4 } from "../cpu/layout";
 import type { PagingMode } from "./format";
 import { pdpteReserved } from "./reserved";
 import type { Entry, Physical, TablePort } from "./table-port";
@@ -5,6 +6,12 @@ import type { PdpteRegisters } from "./walk";
 
 /** The four PDPTE registers, all absent. */
 export const pdpteRegisters = (): PdpteRegisters => new Uint32Array(8);
+
+/** Bits whose change makes PAE paging read its four top entries again, as MOV to CR3 does (SDM 3A 4.4.1). */
+export const PDPTE_RELOAD = {
+  cr0: CR0.PG | CR0.CD | CR0.NW,
+  cr4: CR4.PAE | CR4.PGE | CR4.PSE | CR4.SMEP,
+} as const;
 
 /** Address of the PDPTE table: bits 31:5 of CR3 (SDM 3A table 4-7). */
 export const pdpteTable = (cr3: bigint): number => Number(cr3 & 0xffffffe0n);

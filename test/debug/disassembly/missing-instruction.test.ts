@@ -27,7 +27,7 @@ describe("an instruction that Penumbra does not have", () => {
     const machine = machineWith(guestImage(new Code().nop()));
     const state = machine.vcpus[0]?.state;
     assert.ok(state);
-    const text = "not implemented: PAE guest paging under mmu: shadow";
+    const text = "the host has no free frame";
     assert.equal(missingInstruction(text, state), text);
   });
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { CR0, CR4, EFER, gfn } from "../../../src/x86";
 import { checked } from "../checked";
 import { Guest } from "../guest";
+import type { Outcome } from "../scripted-vcpu";
 import { firstGuest, NP, sp, touchedGuest } from "../tables";
 
 /** Two address spaces over one page table, with PCIDs 1 and 2. */
@@ -122,15 +123,25 @@ describe("CR3 and TLB instructions", () => {
     assert.deepEqual(g.read(3, 0x8000), { kind: "fault", error: 0xd, cr2: 0x8000n });
   });
 
-  it("F-016 F-017 guests with 32-bit and PAE paging are refused in words, for now", () => {
-    const g = touchedGuest();
-    g.cpu.efer = 0n;
-    g.vcpu.eferWritten(0xd00n, 0n);
-    assert.equal(g.vcpu.failure, "not implemented: PAE guest paging under mmu: shadow");
-    g.movCr4(0n);
-    assert.equal(g.vcpu.failure, "not implemented: 32-bit guest paging under mmu: shadow");
-    g.movCr0(CR0.PE);
-    assert.equal(g.vcpu.failure, undefined);
+  it("F-016 F-017 F-018 F-019 F-118 a running guest goes through every paging mode and back", () => {
+    const g = touchedGuest(checked);
+    g.entry32(0xa000, 0xb067).entry32(0xb014, 0x9067);
+    g.entry(0xc000, 0xd001).entry(0xd000, 0xe067).entry(0xe028, 0x9067);
+    g.entry(0xf000, 0x1067);
+    const seen = (): Outcome => g.read(0, 0x5000, 4);
+    g.write(3, 0x5000, 7);
+    for (const [mode, cr3] of [
+      ["none", 0],
+      ["32-bit", 0xa000],
+      ["PAE", 0xc000],
+      ["4-level", 0x1000],
+      ["5-level", 0xf000],
+      ["32-bit", 0xa000],
+      ["4-level", 0x1000],
+    ] as const) {
+      g.mode(mode, cr3);
+      if (mode !== "none") assert.deepEqual(seen(), { kind: "ok", value: 7n, emulated: false });
+    }
   });
 
   it("F-019 a 5-level guest walks five levels", () => {

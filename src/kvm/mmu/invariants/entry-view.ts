@@ -1,8 +1,7 @@
-import { type Entry, type Gfn, type Gpa, gfn, gpaOf } from "../../../x86";
+import { type Entry, type Gfn, gfn, pagesPerLevel } from "../../../x86";
 import type { MemorySlot } from "../../memslots";
 import { gpteAddress, gpteBytes } from "../guest-entry";
 import { slotOf } from "../rmap";
-import { ROLE } from "../role";
 import type { ShadowPage } from "../shadow-page";
 import { isLeaf, isMmio, isPresent, type Sptep, sptePfn, spteValue } from "../spte";
 import type { MmuState } from "../state";
@@ -60,21 +59,32 @@ export class EntryView {
     return page.hasGptes && !page.unsync && !state.isObsolete(page);
   }
 
-  /** Address of the guest entry behind this one: for upper levels too, where one spte is one 8-byte gpte. */
-  get gpteAt(): Gpa {
-    return this.page.level === 1
-      ? gpteAddress(this.page, this.index)
-      : gpaOf(this.page.gfn, this.index * 8);
-  }
-  /** The guest entry, if its table has 8-byte entries and is resident. Read once. */
+  /** The guest entry behind this one, if its table is resident. Read once. */
   get gpte(): Entry | undefined {
     if (!this.gpteRead) {
-      const known = (this.page.role & ROLE.has4ByteGpte) === 0 || this.page.level === 1;
-      this.gptePresent =
-        known && this.state.guest.peekEntry(this.gpteAt, gpteBytes(this.page), this.entry);
+      const at = gpteAddress(this.page, this.index);
+      this.gptePresent = this.state.guest.peekEntry(at, gpteBytes(this.page), this.entry);
       this.gpteRead = true;
     }
     return this.gptePresent ? this.entry : undefined;
+  }
+
+  /** gfn of the table or 4K page that the guest entry points at. */
+  get gpteFrame(): Gfn {
+    const { lo, hi } = this.entry;
+    return gfn((hi & 0xfffff) * 0x100000 + (lo >>> 12));
+  }
+  /**
+   * First gfn of what the guest entry maps as a large page through this spte: of a 4M page the half that
+   * this one of its two sptes stands for, bits 35:32 taken from bits 16:13 (PSE-36).
+   */
+  get gpteLargeFrame(): Gfn {
+    const { page, entry, index } = this;
+    const span = pagesPerLevel(page.level);
+    const low = (entry.lo >>> 12) - ((entry.lo >>> 12) % span);
+    if (gpteBytes(page) === 8) return gfn((entry.hi & 0xfffff) * 0x100000 + low);
+    const base = (entry.lo >>> 22) * 2 * span + ((entry.lo >>> 13) & 0xf) * 0x100000;
+    return gfn(base + (index & 1) * span);
   }
 
   /** `entry 5 of sp 3 (gfn 0x4): 0x100009e67` */
@@ -83,7 +93,3 @@ export class EntryView {
     return `entry ${this.index} of sp ${page.serial} (gfn 0x${page.gfn.toString(16)}, level ${page.level}), 0x${spteValue(this.lo, this.hi).toString(16)}`;
   }
 }
-
-/** gfn an 8-byte guest entry points at or maps. */
-export const frameOf = (entry: Entry): Gfn =>
-  gfn((entry.hi & 0xfffff) * 0x100000 + (entry.lo >>> 12));

@@ -136,7 +136,7 @@ export const ROOT_INVARIANT: EntryTimeInvariant = {
   context(state, context) {
     const { root, mode } = context;
     if (root.kind === "none") return `vCPU ${context.id} enters without a root`;
-    const ignored = root.kind === "pae" ? ROLE.level : 0;
+    const ignored = root.kind === "pae" ? ROLE.level | ROLE.quadrant : 0;
     const wrong = rootPages(root).find(
       (page) => state.isObsolete(page) || (page.role ^ mode.rootRole) & ~ignored,
     );

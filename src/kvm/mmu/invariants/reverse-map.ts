@@ -6,7 +6,7 @@ import { roleAccess } from "../role";
 import type { ShadowPage } from "../shadow-page";
 import { HI, isPresent, LO, type Sptep } from "../spte";
 import type { MmuState } from "../state";
-import { EntryView, frameOf } from "./entry-view";
+import { EntryView } from "./entry-view";
 import type { EntryInvariant, PageInvariant, VmInvariant } from "./invariant";
 import { hex } from "./invariant";
 
@@ -50,10 +50,9 @@ export const REVERSE_MAP_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
     rule: "a leaf of a synced page has the gfn its gpte has now",
     entry(view) {
       if (!view.leaf || view.page.level > 1 || !view.synced) return undefined;
-      const { gpte } = view;
-      return !gpte || frameOf(gpte) === view.gfn
+      return !view.gpte || view.gpteFrame === view.gfn
         ? undefined
-        : `${view} maps gfn ${hex(view.gfn)}, its gpte gfn ${hex(frameOf(gpte))}`;
+        : `${view} maps gfn ${hex(view.gfn)}, its gpte gfn ${hex(view.gpteFrame)}`;
     },
   },
   {

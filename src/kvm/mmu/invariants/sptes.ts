@@ -1,7 +1,7 @@
 import { ACC, gfn, hva, pagesPerLevel } from "../../../x86";
 import { ROLE, roleAccess } from "../role";
 import { HI, isEmpty, isVolatile, LO, mmioGeneration, mmioGfn, storedGeneration } from "../spte";
-import { type EntryView, frameOf } from "./entry-view";
+import type { EntryView } from "./entry-view";
 import { type EntryInvariant, hex, type VmInvariant } from "./invariant";
 
 /** Bits 51:46 of an address with MAXPHYADDR 46: no spte that maps memory has one. */
@@ -136,7 +136,7 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
       if (!(view.page.role & ROLE.smepAndnotWp) || !kernelForm(view)) return undefined;
       const { gpte } = view;
       const userReadOnly = gpte && (gpte.lo & (LO.writable | LO.user)) === LO.user;
-      return userReadOnly && frameOf(gpte) === view.gfn && !(view.hi & HI.nx)
+      return userReadOnly && view.gpteFrame === view.gfn && !(view.hi & HI.nx)
         ? `${view} lets the kernel execute a user page`
         : undefined;
     },

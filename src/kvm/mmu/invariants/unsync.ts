@@ -1,4 +1,4 @@
-import { ACC, type Gfn, pagesPerLevel } from "../../../x86";
+import { ACC } from "../../../x86";
 import type { MemorySlot } from "../../memslots";
 import { gpteAccess } from "../guest-entry";
 import { leavesOf, slotOf } from "../rmap";
@@ -7,7 +7,7 @@ import { rootPages } from "../root";
 import type { ShadowPage } from "../shadow-page";
 import { LO } from "../spte";
 import type { MmuState } from "../state";
-import { type EntryView, frameOf } from "./entry-view";
+import type { EntryView } from "./entry-view";
 import {
   allPages,
   type EntryInvariant,
@@ -51,7 +51,7 @@ function leafDiffers(view: EntryView): string | undefined {
   const gpte = view.gpte!;
   const { page } = view;
   if (page.level > 1) {
-    const right = gpte.lo & LO.large && contains(frameOf(gpte), page.level, view.gfn);
+    const right = gpte.lo & LO.large && view.gpteLargeFrame === view.gfn;
     return right ? undefined : `${view} is large, its gpte is another`;
   }
   const built = page.accessAt(view.index);
@@ -69,9 +69,9 @@ function pointerDiffers(view: EntryView): string | undefined {
   const gpte = view.gpte!;
   const { child, page } = view;
   if (!child) return undefined;
-  const frame = frameOf(gpte);
+  const frame = view.gpteFrame;
   if (child.direct) {
-    const right = gpte.lo & LO.large && contains(frame, page.level, child.gfn);
+    const right = gpte.lo & LO.large && view.gpteLargeFrame === child.gfn;
     return right ? undefined : `${view} points at a direct page, its gpte at a table`;
   }
   if (child.gfn !== frame)
@@ -86,10 +86,6 @@ const entryAccess = (lo: number, hi: number): number =>
   (lo & LO.writable ? ACC.write : 0) |
   (lo & LO.user ? ACC.user : 0) |
   (hi & 0x80000000 ? 0 : ACC.exec);
-
-/** `frame` lies in the frame of `level` that begins at or below `base`. */
-const contains = (base: Gfn, level: number, frame: Gfn): boolean =>
-  Math.floor(base / pagesPerLevel(level)) === Math.floor(frame / pagesPerLevel(level));
 
 /** Class U, page by page. */
 export const UNSYNC_PAGE_INVARIANTS: readonly PageInvariant[] = [
