@@ -1,6 +1,5 @@
 import type { FieldValue } from "../x86";
 import { accessText, ROLE, roleAccess, roleLevel, roleQuadrant } from "./mmu/role";
-import { spteAccessText } from "./mmu/spte";
 
 /** Fields of an event, read by name. */
 export type Fields = Readonly<Record<string, FieldValue>>;
@@ -58,7 +57,7 @@ export const KVMMMU_FORMS: Readonly<Record<string, Form>> = {
   check_mmio_spte: (f) =>
     `spte ${hex(f.spte)} kvm_gen ${hex(f.kvm_gen)} spte-gen ${hex(f.spte_gen)} valid ${f.valid ? 1 : 0}`,
   kvm_mmu_set_spte: (f) =>
-    `gfn ${hex(f.gfn)} spte ${hex(f.spte)} (${spteAccessText(BigInt(f.spte as bigint))}) level ${f.level} at ${hex(f.sptep)}`,
+    `gfn ${hex(f.gfn)} spte ${hex(f.spte)} (${f.access}) level ${f.level} at ${hex(f.sptep)}`,
   kvm_mmu_spte_requested: (f) => `gfn ${hex(f.gfn)} pfn ${hex(f.pfn)} level ${f.level}`,
 };
 

@@ -13,7 +13,6 @@ import {
 import { reachPoint } from "./mmu/announce";
 import { writeProtectSlot } from "./mmu/dirty-log";
 import { changeMaxPages } from "./mmu/make-room";
-import { storedGeneration } from "./mmu/spte";
 import type { MmuState } from "./mmu/state";
 import { zapAllFast } from "./mmu/zap";
 import { type Refusal, refuse } from "./refusal";
@@ -186,7 +185,7 @@ function swap(state: MmuState, set: SlotSet, slots: readonly MemorySlot[]): void
   const during = generationValue(set);
   set.generation += ADDRESS_SPACES;
   set.updateInProgress = false;
-  const stored = storedGeneration(set.generation);
+  const stored = state.format.storedGeneration(set.generation);
   if (stored - (stored % ADDRESS_SPACES) === 0) zapAllFast(state);
   announceGeneration(state, set, during);
   reachPoint(state, "M4");

@@ -1,8 +1,11 @@
 import { type Refusal, refuse } from "./refusal";
 
+/** Eras of KVM's MMU: 2.6.35 to 2.6.38, 2.6.39 to 3.6, and today's. */
+export type Era = "2010" | "2012" | "modern";
+
 /** Which kernels' MMU is imitated (the seeds' documents differ by era). */
 export interface Profile {
-  readonly era: "modern";
+  readonly era: Era;
   /** Releases whose behaviour it is. */
   readonly kernels: string;
 }

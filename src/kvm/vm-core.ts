@@ -1,7 +1,12 @@
 import type { HostMemory, HostProcess } from "../host";
 import type { PagingFeatures, Pfn, Trace } from "../x86";
 import type { Sptep } from "./mmu/spte";
+import { spteFormat } from "./mmu/spte-format";
 import { MmuState } from "./mmu/state";
+import { MODERN, type Profile } from "./profile";
+
+/** What stands between guest and host memory: shadow pages of the guest's tables, EPT, or NPT. */
+export type PagingEngine = "shadow" | "ept" | "npt";
 
 /** What a VM is made on. */
 export interface VmOptions {
@@ -12,6 +17,10 @@ export interface VmOptions {
   readonly trace: Trace;
   /** What the guest's CPUID says about paging; `physicalBits` is the host's as well. */
   readonly features: PagingFeatures;
+  /** Whose tables the hardware walks. Shadow paging when absent. */
+  readonly paging?: PagingEngine;
+  /** The modern era when absent. */
+  readonly profile?: Profile;
 }
 
 /** The parts of a VM that its vCPUs work with. */
@@ -27,7 +36,11 @@ export class VmCore {
   constructor(options: VmOptions) {
     this.memory = options.memory;
     this.features = options.features;
-    this.state = new MmuState(options.host, options.process, options.trace);
+    const profile = options.profile ?? MODERN;
+    const hardware = options.paging === "ept" ? "ept" : "x86";
+    const format = spteFormat(hardware, profile.era, options.features.physicalBits);
+    const { host, process: owner, trace } = options;
+    this.state = new MmuState(host, owner, trace, profile, format);
     this.dummyRoot = this.allocateLow();
   }
 

@@ -10,6 +10,7 @@ import type { PteList } from "./mmu/pte-list";
 import { rmapHead } from "./mmu/rmap";
 import type { ShadowPage } from "./mmu/shadow-page";
 import type { Sptep } from "./mmu/spte";
+import type { SpteFormat } from "./mmu/spte-format";
 import type { VmStats } from "./mmu/stats";
 import { zapAllFast } from "./mmu/zap";
 import { type Refusal, refuse } from "./refusal";
@@ -104,6 +105,10 @@ export class Vm {
   /** The sptes: entry `i` of a page is the words `2 * (page.base + i)` (low half) and the next. To be read only. */
   get words(): Uint32Array {
     return this.core.state.words;
+  }
+  /** How to read them. */
+  get format(): SpteFormat {
+    return this.core.state.format;
   }
   /** The page that an rmap or parent list names an entry of. */
   pageOf(sptep: Sptep): ShadowPage {

@@ -31,7 +31,7 @@ const CORRUPTIONS: Readonly<Record<string, (g: Guest) => void>> = {
   "INV-S-07": (g) => set(g, 4, 7, 0x40, 0),
   "INV-S-08": (g) => set(g, 4, 7, 0x0000a017, 0x00080000),
   "INV-S-09": (g) => {
-    g.vm.core.state.writeLog = [{ sptep: page(g, 4).base, oldLo: 0x9c65, kind: "store" }];
+    g.vm.core.state.writeLog = [{ sptep: page(g, 4).base, oldLo: 0x9c65, oldHi: 1, kind: "store" }];
   },
   "INV-S-10": (g) => set(g, 4, LEAF, LEAF_LO & ~0x4, LEAF_HI),
   "INV-S-11": (g) => {

@@ -2,7 +2,6 @@ import {
   accessText,
   describeRole,
   ENTRIES,
-  isPresent,
   type MemorySlot,
   pteListEntries,
   type ShadowPage,
@@ -52,7 +51,7 @@ export function spteAt(vm: Vm, sptep: Sptep): Value {
   const index = sptep - page.base;
   const entry = spteValue(vm.words[2 * sptep] ?? 0, vm.words[2 * sptep + 1] ?? 0);
   const at = hpa(page.spt + 8 * index);
-  return entryValue("spte", longFormat(4), { level: page.level, entry, at }, [
+  return entryValue(vm.format, longFormat(4), { level: page.level, entry, at }, [
     field("index", () => integer(index)),
     field("gfn", () => addressIn("gfn", page.gfnAt(index))),
     field("sp", () => shadowPageValue(vm, page)),
@@ -94,8 +93,10 @@ export function shadowPageValue(vm: Vm, page: ShadowPage): Value {
 /** Indices of the entries that are shadow-present. */
 function present(vm: Vm, page: ShadowPage): readonly number[] {
   const indices: number[] = [];
-  for (let i = 0; i < ENTRIES; i++)
-    if (isPresent(vm.words[2 * (page.base + i)] ?? 0)) indices.push(i);
+  for (let i = 0; i < ENTRIES; i++) {
+    const word = 2 * (page.base + i);
+    if (vm.format.isPresent(vm.words[word] ?? 0, vm.words[word + 1] ?? 0)) indices.push(i);
+  }
   return indices;
 }
 

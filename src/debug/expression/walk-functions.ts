@@ -110,7 +110,7 @@ function shadowWalkOf(scope: Scope, value: Value | undefined, access: number): T
 function entryOf(walk: TableWalk, wanted: Value | undefined): Result {
   const level = wanted === undefined ? undefined : numberOr(wanted, 0);
   const step = level === undefined ? walk.steps.at(-1) : walk.steps.find((s) => s.level === level);
-  if (step) return entryValue(walk.of, walk.format, step);
+  if (step) return entryValue(walk.sptes, walk.format, step);
   if (walk.steps.length === 0) return fault("paging is off: there are no entries");
   const top = walk.steps[0]?.level ?? 0;
   if (level !== undefined && (level > top || level < 1))

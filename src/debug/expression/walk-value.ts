@@ -1,4 +1,4 @@
-import { SPTE_BITS, spteFlags } from "../../kvm";
+import type { SpteFormat } from "../../kvm";
 import { entryBits, entryFlags, entryFrame, entryRole, type Format } from "../../x86";
 import type { TableWalk, WalkStep } from "../inspect/table-walk";
 import { bitsValue, type NamedBit } from "./bits";
@@ -23,22 +23,20 @@ const WORDS = {
 } as const;
 
 /** Bits of an spte as fields: `host-w` is written `host_w`, as a field is one word. */
-const spteBits: readonly NamedBit[] = SPTE_BITS.map(({ bit, id, name }) => ({
-  bit,
-  id: id.replaceAll("-", "_"),
-  name,
-}));
+const spteBits = ({ bits }: SpteFormat): readonly NamedBit[] =>
+  bits.map(({ bit, id, name }) => ({ bit, id: id.replaceAll("-", "_"), name }));
 
-/** A guest or shadow entry with its bits by name. */
+/** A shadow entry of this layout, or else a guest entry, with its bits by name. */
 export function entryValue(
-  of: TableWalk["of"],
+  sptes: SpteFormat | undefined,
   format: Format,
   step: WalkStep,
   more: readonly Field[] = [],
 ): Value {
+  const of = sptes ? "spte" : "gpte";
   const { level, entry, at } = step;
   const { entries, frames } = WORDS[of];
-  const bits = of === "gpte" ? entryBits(format, level, entry) : spteBits;
+  const bits = sptes ? spteBits(sptes) : entryBits(format, level, entry);
   const frame = entryFrame(format, level, entry);
   const large = entryRole(format, level, entry) === "large";
   const fields: Field[] = [
@@ -49,10 +47,9 @@ export function entryValue(
     field("large", () => boolean(large)),
     ...more,
   ];
-  const flags =
-    of === "gpte"
-      ? entryFlags(format, level, entry)
-      : spteFlags(entry, level).join(" ").toUpperCase();
+  const flags = sptes
+    ? sptes.flags(entry, level).join(" ").toUpperCase()
+    : entryFlags(format, level, entry);
   const place = at === undefined ? {} : { place: addressIn(entries, at), size: format.entryBytes };
   return {
     ...bitsValue(entry, bits, fields),
@@ -102,8 +99,8 @@ export function walkValue(walk: TableWalk): Value {
   ]);
 }
 
-function stepValue({ of, format }: TableWalk, step: WalkStep): Value {
-  const entry = entryValue(of, format, step);
+function stepValue({ sptes, format }: TableWalk, step: WalkStep): Value {
+  const entry = entryValue(sptes, format, step);
   return {
     kind: "record",
     summary: `level ${step.level}: ${entry.kind === "record" ? entry.summary : ""}`,

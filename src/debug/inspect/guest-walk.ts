@@ -16,7 +16,7 @@ export function walkGuest(
   const state = stateOf(machine, vcpu);
   const ac = (state.rflags & FLAG.AC) !== 0n;
   return walkTables(
-    "gpte",
+    undefined,
     walkRules(state, machine.pagingFeatures, Number(state.u64(S.pkru))),
     root ?? guestRoot(state),
     address,
@@ -31,7 +31,7 @@ export function leafOf(machine: Machine, vcpu: number, address: Gva, root?: Gpa)
   const { cr0, efer } = state;
   const cr4 = state.cr4 & ~(CR4.SMAP | CR4.PKE);
   return walkTables(
-    "gpte",
+    undefined,
     walkRules({ cr0, cr4, efer }, machine.pagingFeatures),
     root ?? guestRoot(state),
     address,

@@ -17,7 +17,7 @@ export function walkShadow(
   const rules = kvm.mmu.mode.hardwareRules;
   const { hardwareRoot } = kvm;
   return walkTables(
-    "spte",
+    kvm.vm.state.format,
     rules,
     hardwareRoot,
     address,

@@ -1,3 +1,4 @@
+import type { SpteFormat } from "../../kvm";
 import {
   type Format,
   type Gva,
@@ -23,6 +24,8 @@ export interface WalkStep {
 export interface TableWalk {
   /** `gpte`: the guest's own tables, at gpa. `spte`: the shadow of them, at hpa. */
   readonly of: "gpte" | "spte";
+  /** How its sptes are laid out. */
+  readonly sptes: SpteFormat | undefined;
   readonly gva: Gva;
   /** Gives the entries their meaning. */
   readonly format: Format;
@@ -48,15 +51,16 @@ export interface TableWalk {
       };
 }
 
-/** Walks and keeps the steps. Nothing changes: the port can only read. */
+/** Walks and keeps the steps: over shadow tables with their layout, else over the guest's own. Nothing changes: the port can only read. */
 export function walkTables<A extends Physical>(
-  of: TableWalk["of"],
+  sptes: SpteFormat | undefined,
   rules: WalkRules,
   root: WalkRoot<A>,
   gva: Gva,
   access: number,
   port: PassivePort<A>,
 ): TableWalk {
+  const of = sptes ? "spte" : "gpte";
   const steps: WalkStep[] = [];
   const result = walk(rules, root, gva, access, port, new WalkResult<A>(), {
     element: (level, at, lo, hi) => {
@@ -70,6 +74,7 @@ export function walkTables<A extends Physical>(
     const to = result.frame * 4096 + pageOffsetOfGva(gva);
     return {
       of,
+      sptes,
       gva,
       format,
       steps,
@@ -78,7 +83,7 @@ export function walkTables<A extends Physical>(
   }
   const why = `${reasonText(result.reason, error)} at level ${level}`;
   const text = `${why}: ${entryText(of, steps.at(-1), result)}`;
-  return { of, gva, format, steps, outcome: { kind: "fault", level, error, text } };
+  return { of, sptes, gva, format, steps, outcome: { kind: "fault", level, error, text } };
 }
 
 const REASONS = {

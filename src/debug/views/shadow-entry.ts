@@ -1,15 +1,12 @@
 import {
-  isEmpty,
-  isMmio,
-  isPresent,
-  LO,
-  mmioGeneration,
-  mmioGfn,
+  isLeaf,
   roleAccess,
   type ShadowPage,
-  SPTE_BITS,
+  type SpteFormat,
   sptePfn,
   spteValue,
+  type Vm,
+  WRITABLE,
 } from "../../kvm";
 import {
   ACC,
@@ -27,6 +24,7 @@ export type EntryKind = "empty" | "table" | "leaf" | "mmio";
 
 /** One spte, with the guest entry it mirrors as that stands now. */
 export interface ShadowEntry {
+  readonly format: SpteFormat;
   readonly page: ShadowPage;
   readonly index: number;
   readonly kind: EntryKind;
@@ -51,7 +49,7 @@ export function entryGva(base: bigint, level: number, index: number): bigint {
 }
 
 export function readEntry(
-  words: Uint32Array,
+  { words, format }: Vm,
   read: ReadGuest,
   page: ShadowPage,
   index: number,
@@ -60,9 +58,10 @@ export function readEntry(
   const lo = words[2 * (page.base + index)] ?? 0;
   const hi = words[2 * (page.base + index) + 1] ?? 0;
   const entry = {
+    format,
     page,
     index,
-    kind: kindOf(page, lo, hi),
+    kind: kindOf(format, page, lo, hi),
     lo,
     hi,
     gva: entryGva(base, page.level, index),
@@ -73,10 +72,10 @@ export function readEntry(
   return value === undefined ? entry : { ...entry, gpte: { address, value } };
 }
 
-function kindOf(page: ShadowPage, lo: number, hi: number): EntryKind {
-  if (isMmio(lo, hi)) return "mmio";
-  if (isEmpty(lo, hi) || !isPresent(lo)) return "empty";
-  return page.level > 1 && !(lo & LO.large) ? "table" : "leaf";
+function kindOf(format: SpteFormat, page: ShadowPage, lo: number, hi: number): EntryKind {
+  if (format.isMmio(lo, hi)) return "mmio";
+  if (!format.isPresent(lo, hi)) return "empty";
+  return isLeaf(lo, page.level) ? "leaf" : "table";
 }
 
 /** Rights as a person compares them: what the gpte grants by itself, and what the spte grants. */
@@ -90,10 +89,10 @@ export const gpteRights = (gpte: bigint): Rights => ({
   u: (gpte & 4n) !== 0n,
   x: gpte >> 63n === 0n,
 });
-export const spteRights = (entry: ShadowEntry): Rights => ({
-  w: (entry.lo & LO.writable) !== 0,
-  u: (entry.lo & LO.user) !== 0,
-  x: entry.hi >>> 31 === 0,
+export const spteRights = ({ format, lo, hi }: ShadowEntry): Rights => ({
+  w: (lo & WRITABLE) !== 0,
+  u: format.isUser(lo),
+  x: format.isExecutable(lo, hi),
 });
 
 const RIGHT_NAMES = { w: "writable", u: "user", x: "executable" } as const;
@@ -132,8 +131,8 @@ function whyWritable(entry: ShadowEntry, inherited: number): string {
   if (spteRights(entry).w) return "the kernel wrote with CR0.WP = 0";
   if (!(inherited & ACC.write)) return "a table above denies writes";
   if (!(gpte & 0x40n)) return "gpte.D is clear: the first write must be seen to set it";
-  if (!(entry.lo & LO.hostWritable)) return "the host page is read-only";
-  if (!(entry.lo & LO.mmuWritable))
+  if (!entry.format.isHostWritable(entry.lo, entry.hi)) return "the host page is read-only";
+  if (!entry.format.isMmuWritable(entry.lo, entry.hi))
     return "the page it maps is a guest page table that is shadowed";
   return "writes are logged";
 }
@@ -141,9 +140,11 @@ function whyWritable(entry: ShadowEntry, inherited: number): string {
 /** Rows of named bits that apply to an spte at this level. */
 export function spteRows(entry: ShadowEntry): readonly EntryBit[] {
   const leaf = entry.kind === "leaf";
-  return SPTE_BITS.filter(
-    (row) => row.where === "all" || (leaf && (row.where === "leaf" || entry.page.level > 1)),
-  ).map((row) => ({ ...row, flag: row.id.toUpperCase(), sdm: row.source }));
+  return entry.format.bits
+    .filter(
+      (row) => row.where === "all" || (leaf && (row.where === "leaf" || entry.page.level > 1)),
+    )
+    .map((row) => ({ ...row, flag: row.id.toUpperCase(), sdm: row.source }));
 }
 
 export function gpteRows(entry: ShadowEntry): readonly EntryBit[] {
@@ -164,9 +165,9 @@ export function entryTooltip(entry: ShadowEntry): string {
     `**spte** \`${hex(spteWord(entry))}\` at \`hpa:${hex(entry.page.spt + 8 * entry.index)}\``,
   ];
   if (entry.kind === "mmio") {
-    const generation = mmioGeneration(entry.lo, entry.hi);
+    const generation = entry.format.mmioGeneration(entry.lo, entry.hi);
     parts.push(
-      `mmio: gfn \`${hex(mmioGfn(entry.lo, entry.hi))}\`, generation \`${hex(generation)}\``,
+      `mmio: gfn \`${hex(entry.format.mmioGfn(entry.lo, entry.hi))}\`, generation \`${hex(generation)}\``,
     );
   } else {
     parts.push(list(describeBits(spteRows(entry), spteWord(entry))));

@@ -1,4 +1,4 @@
-import { isLeaf, LO, type Root, type ShadowPage, sptePfn, type Vm } from "../../kvm";
+import { isLeaf, type Root, type ShadowPage, sptePfn, type Vm } from "../../kvm";
 import { hpaOf, pfn } from "../../x86";
 import type { Changes } from "./changes";
 import { pageDescription, pageTooltip, spokenPage } from "./page-text";
@@ -180,7 +180,7 @@ export class ShadowRootsView {
   }
 
   private entry(page: ShadowPage, index: number, base: bigint): ShadowEntry {
-    return readEntry(this.vm.words, this.read, page, index, base);
+    return readEntry(this.vm, this.read, page, index, base);
   }
   private child(entry: ShadowEntry): ShadowPage | undefined {
     return this.vm.findPage(hpaOf(pfn(sptePfn(entry.lo, entry.hi))));
@@ -195,13 +195,14 @@ function continues(before: ShadowEntry | undefined, entry: ShadowEntry): boolean
   if (before?.kind !== entry.kind) return false;
   if (entry.kind === "mmio") return true;
   if (entry.kind !== "leaf" || !isLeaf(entry.lo, entry.page.level)) return false;
-  const same = (mask: number): boolean => (before.lo & mask) === (entry.lo & mask);
+  const { format } = entry;
   const a = spteRights(before);
   const b = spteRights(entry);
   const gfnNext = entry.page.gfnAt(entry.index) - before.page.gfnAt(before.index);
   const pfnNext = sptePfn(entry.lo, entry.hi) - sptePfn(before.lo, before.hi);
   return (
-    same(LO.mmuWritable | LO.hostWritable) &&
+    format.isMmuWritable(before.lo, before.hi) === format.isMmuWritable(entry.lo, entry.hi) &&
+    format.isHostWritable(before.lo, before.hi) === format.isHostWritable(entry.lo, entry.hi) &&
     a.w === b.w &&
     a.u === b.u &&
     a.x === b.x &&

@@ -1,4 +1,4 @@
-import { mmioGfn, sptePfn } from "../../kvm";
+import { sptePfn } from "../../kvm";
 import {
   differences,
   entryTooltip,
@@ -37,7 +37,7 @@ export function leafNode(id: string, entry: ShadowEntry, label = hex(entry.gva))
 export const spteId = ({ page, index }: ShadowEntry): string => `sptes/${page.serial}/${index}`;
 
 function leafDescription(entry: ShadowEntry, differ: boolean): string {
-  if (entry.kind === "mmio") return `mmio, gfn ${hex(mmioGfn(entry.lo, entry.hi))}`;
+  if (entry.kind === "mmio") return `mmio, gfn ${hex(entry.format.mmioGfn(entry.lo, entry.hi))}`;
   const spte = `spte ${hex(spteWord(entry))} ${spteFlagText(entry)}`;
   if (!entry.gpte) return spte;
   return `gpte ${hex(entry.gpte.value)} ${gpteFlagText(entry)} ${differ ? "≠" : "→"} ${spte}`;

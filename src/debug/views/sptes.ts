@@ -1,13 +1,4 @@
-import {
-  isLeaf,
-  isMmio,
-  isPresent,
-  LEAF_LEVELS,
-  pteListEntries,
-  type ShadowPage,
-  sptePfn,
-  type Vm,
-} from "../../kvm";
+import { isLeaf, LEAF_LEVELS, pteListEntries, type ShadowPage, sptePfn, type Vm } from "../../kvm";
 import { gfn, pagesPerLevel } from "../../x86";
 import type { Changes } from "./changes";
 import { type ReadGuest, readEntry } from "./shadow-entry";
@@ -108,13 +99,14 @@ export class SptesView {
 
   private mapsSomething(page: ShadowPage, index: number): boolean {
     const word = 2 * (page.base + index);
-    const lo = this.vm.words[word] ?? 0;
-    if (isPresent(lo)) return isLeaf(lo, page.level);
-    return isMmio(lo, this.vm.words[word + 1] ?? 0);
+    const { format, words } = this.vm;
+    const lo = words[word] ?? 0;
+    const hi = words[word + 1] ?? 0;
+    return format.isPresent(lo, hi) ? isLeaf(lo, page.level) : format.isMmio(lo, hi);
   }
 
   private node(page: ShadowPage, index: number): ViewNode {
-    const entry = readEntry(this.vm.words, this.read, page, index, 0n);
+    const entry = readEntry(this.vm, this.read, page, index, 0n);
     const [place, ...others] = placesOf(this.vm, page, index);
     const root = place?.current ? "" : " in a cached root";
     const where = place ? `${hex(place.gva)}${root}` : "not reachable";

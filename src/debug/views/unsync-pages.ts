@@ -127,7 +127,7 @@ export class UnsyncView {
   }
 
   private entry(page: ShadowPage, index: number, base: bigint): ShadowEntry {
-    return readEntry(this.vm.words, this.read, page, index, base);
+    return readEntry(this.vm, this.read, page, index, base);
   }
   private child(entry: ShadowEntry): ShadowPage | undefined {
     return this.vm.findPage(hpaOf(pfn(sptePfn(entry.lo, entry.hi))));

@@ -12,10 +12,10 @@ import { RET, type Ret } from "./result";
 import { childRole, roleAccess } from "./role";
 import { mmuSetSpte } from "./set-spte";
 import type { ShadowPage } from "./shadow-page";
-import { isPresent, LO, type Sptep } from "./spte";
+import type { Sptep } from "./spte";
 import type { MmuState } from "./state";
 import { syncChildren } from "./sync";
-import { childOf } from "./unsync";
+import { childAt } from "./unsync";
 import { gpteChanged } from "./walk-guest";
 
 /**
@@ -69,10 +69,8 @@ function tableBelow(
 
 /** The child there is, when it stands for this gfn. */
 function existingChild(state: MmuState, sptep: Sptep, frame: Gfn): ShadowPage | undefined {
-  const lo = state.words[2 * sptep]!;
-  if (!isPresent(lo) || lo & LO.large) return undefined;
-  const child = childOf(state, lo, state.words[2 * sptep + 1]!);
-  return child.gfn === frame ? child : undefined;
+  const child = childAt(state, sptep);
+  return child?.gfn === frame ? child : undefined;
 }
 
 /** From the entry that stands for the guest's leaf down to the goal level, through direct pages. */
@@ -113,10 +111,8 @@ export function mapLeaf(
 
 /** A direct child built for other rights than the gpte now grants is let go (validate_direct_spte). */
 function validateDirect(state: MmuState, sptep: Sptep, access: number): void {
-  const lo = state.words[2 * sptep]!;
-  if (!isPresent(lo) || lo & LO.large) return;
-  const child = childOf(state, lo, state.words[2 * sptep + 1]!);
-  if (roleAccess(child.role) === access) return;
+  const child = childAt(state, sptep);
+  if (!child || roleAccess(child.role) === access) return;
   unlinkChild(state, child, sptep);
   state.flushRemoteTlbs("direct page of other access");
 }

@@ -4,7 +4,6 @@ import { pageFields } from "./announce";
 import type { MmuContext } from "./context";
 import { ROLE, type RoleWord, roleLevel } from "./role";
 import { ENTRIES, ShadowPage } from "./shadow-page";
-import { EMPTY_HI, EMPTY_LO } from "./spte";
 import type { MmuState } from "./state";
 import { syncPage } from "./sync";
 import { commitZap, type InvalidList, prepareZap } from "./zap";
@@ -75,10 +74,11 @@ function allocatePage(state: MmuState, frame: Gfn, role: RoleWord): ShadowPage {
     mmuValidGen: state.mmuValidGen,
   });
   const { words } = state;
+  const { emptyLo, emptyHi } = state.format;
   const end = 2 * (place.base + ENTRIES);
   for (let word = 2 * place.base; word < end; word += 2) {
-    words[word] = EMPTY_LO;
-    words[word + 1] = EMPTY_HI;
+    words[word] = emptyLo;
+    words[word + 1] = emptyHi;
   }
   state.adopt(page);
   state.active.add(page);

@@ -13,7 +13,15 @@ import { ENTRIES, type ShadowPage } from "./shadow-page";
 
 /* What a level-1 guest entry says, for the code that reads it without a walk (sync, prefetch). */
 
-const GPTE = { present: 1, writable: 2, user: 4, accessed: 0x20, dirty: 0x40 } as const;
+/** Bits of the low half of a guest entry (SDM 3A 4.5). */
+export const GPTE = {
+  present: 1,
+  writable: 2,
+  user: 4,
+  accessed: 0x20,
+  dirty: 0x40,
+  large: 0x80,
+} as const;
 const NX = 0x80000000;
 const FRAME_HI = 0xfffff;
 

@@ -2,10 +2,9 @@ import { PFEC } from "../../x86";
 import type { MmuContext } from "./context";
 import { dropMmioCache, entryOf, topPage } from "./mmio";
 import type { Root } from "./root";
-import { isLeaf, isPresent } from "./spte";
 import type { MmuState } from "./state";
 import { canSync, syncSpte } from "./sync";
-import { childOf } from "./unsync";
+import { childAt } from "./unsync";
 import { isNonCanonical } from "./walk-guest";
 import { zapEntry } from "./zap";
 
@@ -57,8 +56,6 @@ export function invalidateAddress(
       if (outcome !== "same") state.flushRemoteTlbs("invlpg");
     }
     if (page.unsyncChildren === 0) return;
-    const lo = state.words[2 * sptep]!;
-    if (!isPresent(lo) || isLeaf(lo, page.level)) return;
-    page = childOf(state, lo, state.words[2 * sptep + 1]!);
+    page = childAt(state, sptep);
   }
 }

@@ -1,7 +1,7 @@
 import type { Gfn } from "../../x86";
 import { ACC } from "../../x86";
 import type { MemorySlot } from "../memslots";
-import { HI, isLeaf, isPresent, LO, pfnHi, pfnLo } from "./spte";
+import { isLeaf, LARGE, pfnHi, pfnLo, WRITABLE } from "./spte";
 import type { MadeSpte, MmuState } from "./state";
 import { tryToUnsync } from "./unsync";
 
@@ -18,8 +18,8 @@ export const ON_PREFETCH: SpteIntent = { prefetch: true, synchronizing: false };
 export const ON_SYNC: SpteIntent = { prefetch: true, synchronizing: true };
 
 /**
- * The leaf that maps `frame` to host frame `pfn` with `access`. `oldLo` is the entry's present value:
- * what is writable already needs no second look at the shadowed tables.
+ * The leaf that maps `frame` to host frame `pfn` with `access`. `oldLo` and `oldHi` are the
+ * entry's present value: what is writable already needs no second look at the shadowed tables.
  */
 export function makeSpte(
   state: MmuState,
@@ -29,24 +29,34 @@ export function makeSpte(
   frame: Gfn,
   pfn: number,
   oldLo: number,
+  oldHi: number,
   intent: SpteIntent,
   hostWritable: boolean,
 ): MadeSpte {
-  const { made } = state;
-  let lo = LO.mmuPresent | LO.present;
-  if (!intent.prefetch || intent.synchronizing) lo |= LO.accessed;
-  if (access & ACC.user) lo |= LO.user;
-  if (level > 1) lo |= LO.large;
-  if (hostWritable) lo |= LO.hostWritable;
+  const { made, format } = state;
+  let lo = format.leafLo | format.ramType;
+  let hi = format.leafHi;
+  if (!intent.prefetch || intent.synchronizing) lo |= format.accessed;
+  if (access & ACC.user) lo |= format.user;
+  if (access & ACC.exec) lo |= format.exec;
+  else hi |= format.nx;
+  if (level > 1) lo |= LARGE;
+  if (hostWritable) {
+    lo |= format.hostWritableLo;
+    hi |= format.hostWritableHi;
+  }
   made.writeProtected = false;
   if (access & ACC.write && hostWritable) {
-    const wasWritable = isPresent(oldLo) && isLeaf(oldLo, level) && (oldLo & LO.writable) !== 0;
+    const wasWritable =
+      format.isPresent(oldLo, oldHi) && isLeaf(oldLo, level) && (oldLo & WRITABLE) !== 0;
     if (wasWritable || tryToUnsync(state, slot, frame, intent.synchronizing, intent.prefetch)) {
-      lo |= LO.writable | LO.mmuWritable | LO.dirty;
+      lo |= WRITABLE | format.mmuWritableLo;
+      hi |= format.mmuWritableHi;
+      if (format.setsDirty) lo |= format.dirty;
       state.markDirty(slot, frame, "writable spte");
     } else made.writeProtected = true;
   }
   made.lo = lo | pfnLo(pfn);
-  made.hi = pfnHi(pfn) | (access & ACC.exec ? 0 : HI.nx);
+  made.hi = hi | pfnHi(pfn);
   return made;
 }

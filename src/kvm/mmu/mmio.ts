@@ -4,19 +4,7 @@ import type { Fault } from "./fault-state";
 import { RET, type Ret } from "./result";
 import type { Root } from "./root";
 import { ENTRIES, type ShadowPage } from "./shadow-page";
-import {
-  isLeaf,
-  isMmio,
-  isPresent,
-  mmioAccess,
-  mmioGeneration,
-  mmioGfn,
-  mmioHi,
-  mmioLo,
-  type Sptep,
-  spteValue,
-  storedGeneration,
-} from "./spte";
+import { type Sptep, spteValue } from "./spte";
 import { setSpte } from "./spte-write";
 import type { MmuState } from "./state";
 import { childOf } from "./unsync";
@@ -51,9 +39,10 @@ export function dropMmioCache(context: MmuContext, gva?: bigint): void {
 
 /** Puts the mmio mark into an entry: the hardware reports RSVD there, and no walk is needed again. */
 export function markMmioSpte(state: MmuState, sptep: Sptep, frame: Gfn, access: number): void {
-  const generation = storedGeneration(slotsOf(state).generation);
-  const lo = mmioLo(frame, access, generation);
-  const hi = mmioHi(frame, generation);
+  const { format } = state;
+  const generation = format.storedGeneration(slotsOf(state).generation);
+  const lo = format.mmioLo(frame, access, generation);
+  const hi = format.mmioHi(frame, generation);
   if (state.trace.wants("mark_mmio_spte"))
     state.trace.emit("mark_mmio_spte", {
       sptep: state.hpaOf(sptep),
@@ -75,10 +64,10 @@ export function handleMmioFault(state: MmuState, context: MmuContext, fault: Fau
   const lo = state.words[2 * sptep]!;
   const hi = state.words[2 * sptep + 1]!;
   // Somebody zapped it since the hardware looked.
-  if (!isMmio(lo, hi)) return RET.retry;
+  if (!state.format.isMmio(lo, hi)) return RET.retry;
   if (!isCurrentMmio(state, lo, hi)) return RET.invalid;
-  const frame = gfn(mmioGfn(lo, hi));
-  const access = mmioAccess(lo);
+  const frame = gfn(state.format.mmioGfn(lo, hi));
+  const access = state.format.mmioAccess(lo);
   if (state.trace.wants("handle_mmio_page_fault"))
     state.trace.emit("handle_mmio_page_fault", { addr: fault.address, gfn: frame, access });
   fault.gfn = frame;
@@ -97,14 +86,15 @@ export function cacheMatches(state: MmuState, context: MmuContext, address: bigi
 /** The mark was made under the present slots. */
 export function hasCurrentGeneration(state: MmuState, lo: number, hi: number): boolean {
   const { updateInProgress, generation } = slotsOf(state);
-  return !updateInProgress && mmioGeneration(lo, hi) === storedGeneration(generation);
+  const { format } = state;
+  return !updateInProgress && format.mmioGeneration(lo, hi) === format.storedGeneration(generation);
 }
 
 function isCurrentMmio(state: MmuState, lo: number, hi: number): boolean {
   const slots = slotsOf(state);
   if (slots.updateInProgress) return false;
-  const current = storedGeneration(slots.generation);
-  const generation = mmioGeneration(lo, hi);
+  const current = state.format.storedGeneration(slots.generation);
+  const generation = state.format.mmioGeneration(lo, hi);
   if (state.trace.wants("check_mmio_spte"))
     state.trace.emit("check_mmio_spte", {
       spte: spteValue(lo, hi),
@@ -122,8 +112,9 @@ function lastEntry(state: MmuState, context: MmuContext, address: bigint): Sptep
   for (;;) {
     const sptep = entryOf(page, address);
     const lo = state.words[2 * sptep]!;
-    if (!isPresent(lo) || isLeaf(lo, page.level)) return sptep;
-    page = childOf(state, lo, state.words[2 * sptep + 1]!);
+    const hi = state.words[2 * sptep + 1]!;
+    if (!state.format.isTable(lo, hi, page.level)) return sptep;
+    page = childOf(state, lo, hi);
   }
 }
 

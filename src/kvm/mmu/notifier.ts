@@ -4,7 +4,7 @@ import { LEAF_LEVELS, type MemorySlot } from "../memslots";
 import { reachPoint } from "./announce";
 import { pteListEntries } from "./pte-list";
 import { zapRmap } from "./rmap";
-import { LO, type Sptep } from "./spte";
+import type { Sptep } from "./spte";
 import { updateSpte } from "./spte-write";
 import type { MmuState } from "./state";
 
@@ -59,15 +59,22 @@ export class VmNotifier implements MmuNotifier {
     let young = false;
     for (const sptep of this.leaves(range)) {
       const lo = this.state.words[2 * sptep]!;
-      if (!(lo & LO.accessed)) continue;
+      if (!this.state.format.isAccessed(lo)) continue;
       young = true;
-      updateSpte(this.state, sptep, lo & ~LO.accessed, this.state.words[2 * sptep + 1]!);
+      updateSpte(
+        this.state,
+        sptep,
+        lo & ~this.state.format.accessed,
+        this.state.words[2 * sptep + 1]!,
+      );
     }
     return young;
   }
   testYoung(range: HvaRange): boolean {
     this.announce("kvm_test_age_hva", range);
-    return this.leaves(range).some((sptep) => (this.state.words[2 * sptep]! & LO.accessed) !== 0);
+    return this.leaves(range).some((sptep) =>
+      this.state.format.isAccessed(this.state.words[2 * sptep]!),
+    );
   }
 
   release(): void {

@@ -2,8 +2,8 @@ import { pfnOf } from "../../x86";
 import { pteListAdd, pteListCount, pteListEntries, pteListRemove } from "./pte-list";
 import { dropSpte } from "./rmap";
 import type { ShadowPage } from "./shadow-page";
-import { isLeaf, isPresent, NONLEAF_LO, pfnHi, pfnLo, type Sptep } from "./spte";
-import { clearSpte, setSpte } from "./spte-write";
+import { isLeaf, pfnHi, pfnLo, type Sptep } from "./spte";
+import { clearSpte, isPresentAt, setSpte } from "./spte-write";
 import type { MmuState } from "./state";
 import { childOf, markUnsync } from "./unsync";
 
@@ -12,10 +12,10 @@ import { childOf, markUnsync } from "./unsync";
  * without its parent. Marks for sync what the child brings along.
  */
 export function linkShadowPage(state: MmuState, sptep: Sptep, child: ShadowPage): void {
-  const lo = state.words[2 * sptep]!;
-  if (isPresent(lo)) dropEntry(state, sptep);
+  if (isPresentAt(state, sptep)) dropEntry(state, sptep);
   const frame = pfnOf(child.spt);
-  setSpte(state, sptep, pfnLo(frame) | NONLEAF_LO, pfnHi(frame));
+  const { nonleafLo, nonleafHi } = state.format;
+  setSpte(state, sptep, pfnLo(frame) | nonleafLo, pfnHi(frame) | nonleafHi);
   child.parentPtes = pteListAdd(child.parentPtes, sptep);
   announceParent(state, "parent_add", sptep, child);
   if (child.unsync || child.unsyncChildren > 0) markUnsync(state, sptep);

@@ -7,7 +7,8 @@ import { slotOf } from "./rmap";
 import { roleAccess } from "./role";
 import { mmuSetSpte } from "./set-spte";
 import type { ShadowPage } from "./shadow-page";
-import { isPresent, type Sptep } from "./spte";
+import type { Sptep } from "./spte";
+import { isPresentAt } from "./spte-write";
 import type { MmuState } from "./state";
 
 /** PTE_PREFETCH_NUM: entries of the aligned window around the one that faulted. */
@@ -26,7 +27,7 @@ export function prefetchAround(state: MmuState, context: MmuContext, sptep: Spte
   const index = sptep - page.base;
   const first = index - (index % WINDOW);
   for (let i = first; i < first + WINDOW; i++) {
-    if (i === index || isPresent(state.words[2 * (page.base + i)]!)) continue;
+    if (i === index || isPresentAt(state, page.base + i)) continue;
     let frame: Gfn;
     let access: number;
     if (page.direct) {

@@ -12,7 +12,7 @@ import {
 } from "./pte-list";
 import { roleSmm } from "./role";
 import type { ShadowPage } from "./shadow-page";
-import { isMmio, isPresent, type Sptep } from "./spte";
+import type { Sptep } from "./spte";
 import { clearLeaf, clearSpte, writeProtectSpte } from "./spte-write";
 import type { MmuState } from "./state";
 import { PAGES_STAT } from "./stats";
@@ -60,8 +60,9 @@ export function rmapAdd(
 /** Empties any entry but a pointer to a page: a present leaf leaves the rmap, an mmio mark just goes. */
 export function dropSpte(state: MmuState, sptep: Sptep, reason: DropReason): void {
   const lo = state.words[2 * sptep]!;
-  if (!isPresent(lo)) {
-    if (isMmio(lo, state.words[2 * sptep + 1]!)) clearSpte(state, sptep);
+  const hi = state.words[2 * sptep + 1]!;
+  if (!state.format.isPresent(lo, hi)) {
+    if (state.format.isMmio(lo, hi)) clearSpte(state, sptep);
     return;
   }
   const page = state.pageOf(sptep);

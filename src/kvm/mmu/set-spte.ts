@@ -7,7 +7,7 @@ import { markMmioSpte } from "./mmio";
 import { unlinkChild } from "./parents";
 import { RET, type Ret } from "./result";
 import { dropSpte, rmapAdd } from "./rmap";
-import { isLeaf, isPresent, type Sptep, sptePfn, spteValue } from "./spte";
+import { isLeaf, type Sptep, sptePfn, spteValue } from "./spte";
 import { updateSpte } from "./spte-write";
 import type { MmuState } from "./state";
 import { childOf } from "./unsync";
@@ -37,7 +37,7 @@ export function mmuSetSpte(
   const oldHi = state.words[2 * sptep + 1]!;
   let flush = false;
   let mapped = false;
-  if (isPresent(oldLo)) {
+  if (state.format.isPresent(oldLo, oldHi)) {
     const leaf = isLeaf(oldLo, page.level);
     if (intent.prefetch && leaf && sptePfn(oldLo, oldHi) === pfn) return RET.spurious;
     if (!leaf) {
@@ -62,7 +62,8 @@ export function mmuSetSpte(
     access,
     target.gfn,
     pfn,
-    mapped ? oldLo : 0,
+    mapped ? oldLo : state.format.emptyLo,
+    mapped ? oldHi : state.format.emptyHi,
     intent,
     target.hostWritable,
   );
@@ -88,9 +89,11 @@ function announceSet(
   hi: number,
 ): void {
   if (!state.trace.wants("kvm_mmu_set_spte")) return;
+  const spte = spteValue(lo, hi);
   state.trace.emit("kvm_mmu_set_spte", {
     gfn: frame,
-    spte: spteValue(lo, hi),
+    spte,
+    access: state.format.accessText(spte),
     level,
     sptep: state.hpaOf(sptep),
   });

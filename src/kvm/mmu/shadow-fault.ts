@@ -9,9 +9,8 @@ import { makePagesAvailable } from "./make-room";
 import { entryOf, topPage } from "./mmio";
 import { RET, type Ret } from "./result";
 import { ROLE } from "./role";
-import { isLeaf, isPresent } from "./spte";
 import type { MmuState } from "./state";
-import { childOf } from "./unsync";
+import { childAt } from "./unsync";
 import { walkGuest } from "./walk-guest";
 import { isWriteTracked } from "./write-track";
 
@@ -81,9 +80,6 @@ function clearFloodCounts(state: MmuState, context: MmuContext, address: bigint)
   let page = topPage(context.root, address);
   while (page) {
     page.writeFloodingCount = 0;
-    const sptep = entryOf(page, address);
-    const lo = state.words[2 * sptep]!;
-    if (!isPresent(lo) || isLeaf(lo, page.level)) return;
-    page = childOf(state, lo, state.words[2 * sptep + 1]!);
+    page = childAt(state, entryOf(page, address));
   }
 }

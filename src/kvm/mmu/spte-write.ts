@@ -1,15 +1,6 @@
 import { pfn } from "../../x86";
 import { announceDrop, type DropReason } from "./announce";
-import {
-  EMPTY_HI,
-  EMPTY_LO,
-  isPresent,
-  isVolatile,
-  LO,
-  type Sptep,
-  sptePfn,
-  spteValue,
-} from "./spte";
+import { type Sptep, sptePfn, spteValue, WRITABLE } from "./spte";
 import type { MmuState } from "./state";
 
 /*
@@ -20,14 +11,20 @@ import type { MmuState } from "./state";
 function store(state: MmuState, sptep: Sptep, lo: number, hi: number): void {
   const { words } = state;
   const oldLo = words[2 * sptep]!;
-  state.writeLog?.push({ sptep, oldLo, kind: isVolatile(oldLo) ? "exchange" : "store" });
+  const oldHi = words[2 * sptep + 1]!;
+  const kind = state.format.isVolatile(oldLo, oldHi) ? "exchange" : "store";
+  state.writeLog?.push({ sptep, oldLo, oldHi, kind });
   words[2 * sptep] = lo;
   words[2 * sptep + 1] = hi;
 }
 
+/** Shadow-present now. */
+export const isPresentAt = (state: MmuState, sptep: Sptep): boolean =>
+  state.format.isPresent(state.words[2 * sptep]!, state.words[2 * sptep + 1]!);
+
 /** Sets a non-present entry. */
 export function setSpte(state: MmuState, sptep: Sptep, lo: number, hi: number): void {
-  if (isPresent(state.words[2 * sptep]!)) throw new Error("setSpte: the entry is present");
+  if (isPresentAt(state, sptep)) throw new Error("setSpte: the entry is present");
   store(state, sptep, lo, hi);
 }
 
@@ -38,13 +35,13 @@ export function setSpte(state: MmuState, sptep: Sptep, lo: number, hi: number): 
 export function updateSpte(state: MmuState, sptep: Sptep, lo: number, hi: number): boolean {
   const oldLo = state.words[2 * sptep]!;
   const oldHi = state.words[2 * sptep + 1]!;
-  if (!isPresent(oldLo)) {
+  if (!state.format.isPresent(oldLo, oldHi)) {
     setSpte(state, sptep, lo, hi);
     return false;
   }
   store(state, sptep, lo, hi);
   transferUse(state, oldLo, oldHi, lo);
-  const flush = (oldLo & LO.mmuWritable) !== 0 && (lo & LO.mmuWritable) === 0;
+  const flush = state.format.losesWrite(oldLo, oldHi, lo, hi);
   if (state.trace.wants("spte_update"))
     state.trace.emit("spte_update", {
       sptep: state.hpaOf(sptep),
@@ -57,23 +54,24 @@ export function updateSpte(state: MmuState, sptep: Sptep, lo: number, hi: number
 
 /** Empties an entry that is no leaf: a pointer to a page, or an mmio mark. */
 export function clearSpte(state: MmuState, sptep: Sptep): void {
-  store(state, sptep, EMPTY_LO, EMPTY_HI);
+  store(state, sptep, state.format.emptyLo, state.format.emptyHi);
 }
 
 /** Empties a present leaf; its accessed and dirty bits go to the host page. */
 export function clearLeaf(state: MmuState, sptep: Sptep, reason: DropReason): void {
   const lo = state.words[2 * sptep]!;
   const hi = state.words[2 * sptep + 1]!;
-  store(state, sptep, EMPTY_LO, EMPTY_HI);
+  store(state, sptep, state.format.emptyLo, state.format.emptyHi);
   transferUse(state, lo, hi, 0);
   announceDrop(state, sptep, lo, hi, reason);
 }
 
 /** What the old value tells of the page's use, and the new one no longer does, is told to the host. */
 function transferUse(state: MmuState, oldLo: number, oldHi: number, newLo: number): void {
+  const { accessed, dirty } = state.format;
   const lost = oldLo & ~newLo;
-  if ((lost & (LO.accessed | LO.dirty)) === 0) return;
-  state.hostProcess.markUsed(pfn(sptePfn(oldLo, oldHi)), (lost & LO.dirty) !== 0);
+  if ((lost & (accessed | dirty)) === 0) return;
+  state.hostProcess.markUsed(pfn(sptePfn(oldLo, oldHi)), (lost & dirty) !== 0);
 }
 
 /**
@@ -83,8 +81,10 @@ function transferUse(state: MmuState, oldLo: number, oldHi: number, newLo: numbe
 export function writeProtectSpte(state: MmuState, sptep: Sptep, ptProtect: boolean): boolean {
   const lo = state.words[2 * sptep]!;
   const hi = state.words[2 * sptep + 1]!;
-  if (!(lo & LO.writable) && !(ptProtect && lo & LO.mmuWritable)) return false;
-  const cleared = ptProtect ? LO.writable | LO.mmuWritable : LO.writable;
-  updateSpte(state, sptep, lo & ~cleared, hi);
+  const { format } = state;
+  if (!(lo & WRITABLE) && !(ptProtect && format.isMmuWritable(lo, hi))) return false;
+  const clearedLo = ptProtect ? WRITABLE | format.mmuWritableLo : WRITABLE;
+  const clearedHi = ptProtect ? format.mmuWritableHi : 0;
+  updateSpte(state, sptep, lo & ~clearedLo, hi & ~clearedHi);
   return true;
 }

@@ -2,11 +2,13 @@ import type { HostMemory, HostProcess } from "../../host";
 import { type Entry, type Gfn, type Hpa, hpa, hpaOf, type Pfn, pfnOf, type Trace } from "../../x86";
 import { GuestMemory } from "../guest-memory";
 import { ADDRESS_SPACES, type MemorySlot, SlotSet } from "../memslots";
+import type { Profile } from "../profile";
 import type { MmuContext } from "./context";
 import { ActiveList, PageHash } from "./page-lists";
 import { REQUEST, REQUEST_NAMES, type Request } from "./requests";
 import type { ShadowPage } from "./shadow-page";
 import type { Sptep } from "./spte";
+import type { SpteFormat } from "./spte-format";
 import { newVmStats, type VmStats } from "./stats";
 
 /** KVM_MIN_FREE_MMU_PAGES: a fault finds at least this many pages to take. */
@@ -27,6 +29,7 @@ export interface NotifierState {
 export interface SpteWrite {
   readonly sptep: Sptep;
   readonly oldLo: number;
+  readonly oldHi: number;
   readonly kind: "store" | "exchange";
 }
 
@@ -83,6 +86,8 @@ export class MmuState {
     readonly memory: HostMemory,
     readonly hostProcess: HostProcess,
     readonly trace: Trace,
+    readonly profile: Profile,
+    readonly format: SpteFormat,
   ) {
     this.words = memory.words;
     this.firstFrame = memory.zones.mmu.offset / 4096;

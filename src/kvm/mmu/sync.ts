@@ -7,7 +7,7 @@ import { dropSpte, slotOf, writeProtectGfn } from "./rmap";
 import { ROLE } from "./role";
 import { rootPages } from "./root";
 import { ENTRIES, type ShadowPage } from "./shadow-page";
-import { isEmpty, isMmio, LO, mmioGfn, sptePfn } from "./spte";
+import { sptePfn } from "./spte";
 import { clearSpte, updateSpte } from "./spte-write";
 import type { MmuState } from "./state";
 import { clearPath, collectUnsync, unlinkUnsync } from "./unsync";
@@ -33,7 +33,8 @@ export function syncSpte(
   const sptep = page.base + index;
   const oldLo = state.words[2 * sptep]!;
   const oldHi = state.words[2 * sptep + 1]!;
-  if (isEmpty(oldLo, oldHi)) return "same";
+  const { format } = state;
+  if (format.isEmpty(oldLo, oldHi)) return "same";
   const entry: Entry = state.scratchEntry;
   if (!state.guest.readEntry(gpteAddress(page, index), gpteBytes(page), entry)) return "gone";
   if (!isPrefetchable(entry, context.mode.guestRules.reserved)) {
@@ -42,9 +43,10 @@ export function syncSpte(
   }
   const frame = gpteGfn(entry);
   const access = gpteAccess(page, entry);
-  if (isMmio(oldLo, oldHi)) {
+  if (format.isMmio(oldLo, oldHi)) {
     // A stale mark may be for a gfn that has memory by now: it must not get the new generation.
-    const keep = mmioGfn(oldLo, oldHi) === frame && hasCurrentGeneration(state, oldLo, oldHi);
+    const keep =
+      format.mmioGfn(oldLo, oldHi) === frame && hasCurrentGeneration(state, oldLo, oldHi);
     clearSpte(state, sptep);
     if (keep) markMmioSpte(state, sptep, frame, access);
     return "same";
@@ -57,9 +59,9 @@ export function syncSpte(
   page.recordTranslation(index, frame, access);
   const slot = slotOf(state, page, frame);
   if (!slot) throw new Error(`gfn 0x${frame.toString(16)} is mapped but in no slot`);
-  const hostWritable = (oldLo & LO.hostWritable) !== 0;
+  const hostWritable = format.isHostWritable(oldLo, oldHi);
   const pfn = sptePfn(oldLo, oldHi);
-  const made = makeSpte(state, slot, 1, access, frame, pfn, oldLo, ON_SYNC, hostWritable);
+  const made = makeSpte(state, slot, 1, access, frame, pfn, oldLo, oldHi, ON_SYNC, hostWritable);
   return updateSpte(state, sptep, made.lo, made.hi) ? "flush" : "same";
 }
 

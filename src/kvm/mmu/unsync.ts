@@ -3,7 +3,7 @@ import type { MemorySlot } from "../memslots";
 import { announcePage } from "./announce";
 import { pteListEntries } from "./pte-list";
 import type { ShadowPage } from "./shadow-page";
-import { isPresent, LO, type Sptep, sptePfn } from "./spte";
+import { type Sptep, sptePfn } from "./spte";
 import type { MmuState } from "./state";
 import { isWriteTracked } from "./write-track";
 
@@ -113,7 +113,7 @@ function search(
   let any = false;
   for (let i = page.nextUnsyncBit(0); i >= 0; i = page.nextUnsyncBit(i + 1)) {
     if (found.length === BATCH) return true;
-    const child = childAt(state, page, i);
+    const child = childAt(state, page.base + i);
     const here = [...path, { page, index: i }];
     const dirty = child !== undefined && child.unsyncChildren > 0;
     if (dirty && search(state, child, here, found)) any = true;
@@ -125,12 +125,13 @@ function search(
   return any;
 }
 
-/** The shadow page entry `index` points at, if it points at one. */
-function childAt(state: MmuState, page: ShadowPage, index: number): ShadowPage | undefined {
-  const sptep = page.base + index;
+/** The shadow page an entry points at, if it points at one. */
+export function childAt(state: MmuState, sptep: Sptep): ShadowPage | undefined {
   const lo = state.words[2 * sptep]!;
-  if (!isPresent(lo) || page.level === 1 || lo & LO.large) return undefined;
-  return childOf(state, lo, state.words[2 * sptep + 1]!);
+  const hi = state.words[2 * sptep + 1]!;
+  return state.format.isTable(lo, hi, state.pageOf(sptep).level)
+    ? childOf(state, lo, hi)
+    : undefined;
 }
 
 /** The shadow page a present non-leaf value points at. */

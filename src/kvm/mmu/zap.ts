@@ -4,7 +4,7 @@ import { unlinkChild, unlinkParents } from "./parents";
 import { dropSpte } from "./rmap";
 import { ROLE } from "./role";
 import { ENTRIES, type ShadowPage } from "./shadow-page";
-import { isLeaf, isMmio, isPresent, type Sptep } from "./spte";
+import { isLeaf, type Sptep } from "./spte";
 import { clearSpte } from "./spte-write";
 import type { MmuState } from "./state";
 import { childOf, clearPath, collectUnsync, unlinkUnsync } from "./unsync";
@@ -65,8 +65,8 @@ export function zapEntry(
 ): boolean {
   const lo = state.words[2 * sptep]!;
   const hi = state.words[2 * sptep + 1]!;
-  if (!isPresent(lo)) {
-    if (isMmio(lo, hi)) clearSpte(state, sptep);
+  if (!state.format.isPresent(lo, hi)) {
+    if (state.format.isMmio(lo, hi)) clearSpte(state, sptep);
     return false;
   }
   if (isLeaf(lo, page.level)) dropSpte(state, sptep, reason);

@@ -7,7 +7,7 @@ import {
   Views,
 } from "../../../src/debug";
 import { Changes } from "../../../src/debug/views/changes";
-import { ENTRIES, isLeaf, isMmio, isPresent } from "../../../src/kvm";
+import { ENTRIES, isLeaf } from "../../../src/kvm";
 import { Tour } from "../tour";
 
 /** The views over the tour, asked the way the adapter asks. */
@@ -42,12 +42,13 @@ function stoppedAtUnsync(): Tour {
 function leaves(tour: Tour): number {
   const { vm } = tour.machine;
   assert.ok(vm);
+  const { format } = vm;
   let count = 0;
   for (const page of vm.activePages())
     for (let i = 0; i < ENTRIES; i++) {
       const lo = vm.words[2 * (page.base + i)] ?? 0;
       const hi = vm.words[2 * (page.base + i) + 1] ?? 0;
-      if (isPresent(lo) ? isLeaf(lo, page.level) : isMmio(lo, hi)) count++;
+      if (format.isPresent(lo, hi) ? isLeaf(lo, page.level) : format.isMmio(lo, hi)) count++;
     }
   return count;
 }

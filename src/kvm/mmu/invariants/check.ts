@@ -1,6 +1,5 @@
 import type { MmuContext } from "../context";
 import { ENTRIES, type ShadowPage } from "../shadow-page";
-import { EMPTY_HI } from "../spte";
 import type { MmuState } from "../state";
 import { EntryView } from "./entry-view";
 import { allPages, type Invariant, type VmInvariant } from "./invariant";
@@ -79,6 +78,7 @@ function checkPages(state: MmuState, skips: (page: ShadowPage) => boolean): stri
   const found: string[] = [];
   const view = new EntryView(state);
   const { words } = state;
+  const { emptyLo, emptyHi } = state.format;
   for (const page of allPages(state)) {
     for (const invariant of PAGE) {
       const wrong = invariant.page(state, page);
@@ -86,7 +86,7 @@ function checkPages(state: MmuState, skips: (page: ShadowPage) => boolean): stri
     }
     if (skips(page)) continue;
     for (let i = 0, word = 2 * page.base; i < ENTRIES; i++, word += 2) {
-      if (words[word] === 0 && words[word + 1] === EMPTY_HI) continue;
+      if (words[word] === emptyLo && words[word + 1] === emptyHi) continue;
       view.moveTo(page, i);
       for (const invariant of ENTRY) {
         const wrong = invariant.entry(view);

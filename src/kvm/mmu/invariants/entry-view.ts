@@ -1,9 +1,9 @@
-import { type Entry, type Gfn, gfn, pagesPerLevel } from "../../../x86";
+import { ACC, type Entry, type Gfn, gfn, pagesPerLevel } from "../../../x86";
 import type { MemorySlot } from "../../memslots";
 import { gpteAddress, gpteBytes } from "../guest-entry";
 import { slotOf } from "../rmap";
 import type { ShadowPage } from "../shadow-page";
-import { isLeaf, isMmio, isPresent, type Sptep, sptePfn, spteValue } from "../spte";
+import { isLeaf, type Sptep, sptePfn, spteValue, WRITABLE } from "../spte";
 import type { MmuState } from "../state";
 
 /** One entry of a shadow page as the checks see it; a checker moves one object over all entries. */
@@ -31,13 +31,28 @@ export class EntryView {
     return this.page.base + this.index;
   }
   get present(): boolean {
-    return isPresent(this.lo);
+    return this.state.format.isPresent(this.lo, this.hi);
   }
   get mmio(): boolean {
-    return isMmio(this.lo, this.hi);
+    return this.state.format.isMmio(this.lo, this.hi);
   }
   get leaf(): boolean {
     return this.present && isLeaf(this.lo, this.page.level);
+  }
+  get hostWritable(): boolean {
+    return this.state.format.isHostWritable(this.lo, this.hi);
+  }
+  get mmuWritable(): boolean {
+    return this.state.format.isMmuWritable(this.lo, this.hi);
+  }
+  /** `ACC` bits that the hardware grants through this entry. */
+  get grants(): number {
+    const { format } = this.state;
+    return (
+      (this.lo & WRITABLE ? ACC.write : 0) |
+      (format.isUser(this.lo) ? ACC.user : 0) |
+      (format.isExecutable(this.lo, this.hi) ? ACC.exec : 0)
+    );
   }
   get pfn(): number {
     return sptePfn(this.lo, this.hi);

@@ -4,7 +4,7 @@ import { pteListCount, pteListEntries } from "../pte-list";
 import { rmapHead } from "../rmap";
 import { roleAccess } from "../role";
 import type { ShadowPage } from "../shadow-page";
-import { HI, isPresent, LO, type Sptep } from "../spte";
+import type { Sptep } from "../spte";
 import type { MmuState } from "../state";
 import { EntryView } from "./entry-view";
 import type { EntryInvariant, PageInvariant, VmInvariant } from "./invariant";
@@ -37,9 +37,10 @@ export const REVERSE_MAP_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
     entry(view) {
       if (!view.leaf || !view.page.direct) return undefined;
       const access = roleAccess(view.page.role);
-      const user = ((view.lo & LO.user) !== 0) === ((access & ACC.user) !== 0);
-      const exec = ((view.hi & HI.nx) === 0) === ((access & ACC.exec) !== 0);
-      const write = !(view.lo & LO.writable) || (access & ACC.write) !== 0;
+      const differ = view.grants ^ access;
+      const user = (differ & ACC.user) === 0;
+      const exec = (differ & ACC.exec) === 0;
+      const write = !(view.grants & ACC.write) || (access & ACC.write) !== 0;
       return user && exec && write
         ? undefined
         : `${view} differs from the access of its direct page`;
@@ -128,7 +129,7 @@ function wrongEntries(state: MmuState, slot: MemorySlot, level: number, index: n
     const page = state.pageOf(sptep);
     const view = new EntryView(state);
     view.moveTo(page, sptep - page.base);
-    const right = isPresent(view.lo) && view.leaf && page.level === level && view.gfn === frame;
+    const right = view.leaf && page.level === level && view.gfn === frame;
     return right ? [] : [`the rmap of gfn ${hex(frame)}, level ${level} has ${view}`];
   });
 }

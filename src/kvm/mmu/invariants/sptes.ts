@@ -1,15 +1,15 @@
 import { ACC, gfn, hva, pagesPerLevel } from "../../../x86";
+import { GPTE } from "../guest-entry";
 import { ROLE, roleAccess } from "../role";
-import { HI, isEmpty, isVolatile, LO, mmioGeneration, mmioGfn, storedGeneration } from "../spte";
+import { LARGE, WRITABLE } from "../spte";
+import { AD_KIND } from "../spte-format";
 import type { EntryView } from "./entry-view";
 import { type EntryInvariant, hex, type VmInvariant } from "./invariant";
 
 /** Bits 51:46 of an address with MAXPHYADDR 46: no spte that maps memory has one. */
 const ADDRESS_HI = 0x000fc000;
-/** Bits 62:52: software bits we do not use, A/D kind among them. */
-const IGNORED_HI = 0x7ff00000;
-const GLOBAL = 0x100;
-const PWT_PCD = 0x18;
+/** Bits 63:52, where no address is. */
+const ATTRIBUTES_HI = 0xfff00000;
 
 /** An spte built for W without U, as kernel writes to a read-only user page with CR0.WP = 0 want it. */
 const kernelForm = (view: EntryView): boolean =>
@@ -48,8 +48,9 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     rule: "no reserved bit is set",
     entry(view) {
       if (!view.present) return undefined;
-      const bad = view.hi & (ADDRESS_HI | IGNORED_HI) || view.lo & (GLOBAL | PWT_PCD);
-      const large = (view.lo & LO.large) !== 0 && (view.page.level === 1 || view.page.level > 3);
+      const { knownLo, knownHi } = view.state.format;
+      const bad = view.hi & (ADDRESS_HI | (ATTRIBUTES_HI & ~knownHi)) || view.lo & 0xfff & ~knownLo;
+      const large = (view.lo & LARGE) !== 0 && (view.page.level === 1 || view.page.level > 3);
       return bad || large ? `${view} has a reserved bit` : undefined;
     },
   },
@@ -68,10 +69,9 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     rule: "W implies MMU-writable implies host-writable",
     entry(view) {
       if (!view.leaf) return undefined;
-      const { lo } = view;
       const wrong =
-        (lo & LO.writable && !(lo & LO.mmuWritable)) ||
-        (lo & LO.mmuWritable && !(lo & LO.hostWritable));
+        ((view.lo & WRITABLE) !== 0 && !view.mmuWritable) ||
+        (view.mmuWritable && !view.hostWritable);
       return wrong ? `${view} has no legal writable state` : undefined;
     },
   },
@@ -79,7 +79,7 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     id: "INV-S-06",
     rule: "host-writable only for a writable slot over a writable host page",
     entry(view) {
-      if (!view.leaf || !(view.lo & LO.hostWritable)) return undefined;
+      if (!view.leaf || !view.hostWritable) return undefined;
       const { slot } = view;
       const host = slot && view.state.hostProcess.mappingAt(hva(slot.hvaOf(view.gfn)));
       return !slot || slot.readonly || !host?.backing.writable
@@ -91,7 +91,7 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     id: "INV-S-07",
     rule: "what is neither present nor mmio is the empty value",
     entry(view) {
-      return view.present || view.mmio || isEmpty(view.lo, view.hi)
+      return view.present || view.mmio || view.state.format.isEmpty(view.lo, view.hi)
         ? undefined
         : `${view} is neither empty, present nor mmio`;
     },
@@ -101,9 +101,11 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     rule: "an mmio mark is for a gfn in no slot, or of an older generation",
     entry(view) {
       if (!view.mmio) return undefined;
-      const slots = view.state.slotSets[0]!;
-      const current = mmioGeneration(view.lo, view.hi) === storedGeneration(slots.generation);
-      const slot = slots.find(gfn(mmioGfn(view.lo, view.hi)));
+      const { format, slotSets } = view.state;
+      const slots = slotSets[0]!;
+      const current =
+        format.mmioGeneration(view.lo, view.hi) === format.storedGeneration(slots.generation);
+      const slot = slots.find(gfn(format.mmioGfn(view.lo, view.hi)));
       return current && slot?.visible
         ? `${view} says mmio where slot ${slot.id} has memory`
         : undefined;
@@ -118,10 +120,7 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
       const beyond = built & ~roleAccess(view.page.role);
       if (beyond && !(beyond === ACC.write && kernelForm(view)))
         return `${view} was built with more access than its page`;
-      const grants =
-        (view.lo & LO.writable ? ACC.write : 0) |
-        (view.lo & LO.user ? ACC.user : 0) |
-        (view.hi & HI.nx ? 0 : ACC.exec);
+      const { grants } = view;
       const missing = built & ~grants;
       return grants & ~built || missing & ~ACC.write
         ? `${view} does not grant the access ${built} it was built with`
@@ -135,8 +134,8 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
       if (!view.leaf || !view.synced || view.page.level > 1) return undefined;
       if (!(view.page.role & ROLE.smepAndnotWp) || !kernelForm(view)) return undefined;
       const { gpte } = view;
-      const userReadOnly = gpte && (gpte.lo & (LO.writable | LO.user)) === LO.user;
-      return userReadOnly && view.gpteFrame === view.gfn && !(view.hi & HI.nx)
+      const userReadOnly = gpte && (gpte.lo & (GPTE.writable | GPTE.user)) === GPTE.user;
+      return userReadOnly && view.gpteFrame === view.gfn && view.grants & ACC.exec
         ? `${view} lets the kernel execute a user page`
         : undefined;
     },
@@ -145,7 +144,7 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     id: "INV-S-14",
     rule: "the A/D kind is 0: A/D bits are in use",
     entry(view) {
-      return view.present && view.hi & 0x00300000 ? `${view} has another A/D kind` : undefined;
+      return view.present && view.hi & AD_KIND.mask ? `${view} has another A/D kind` : undefined;
     },
   },
 ];
@@ -156,7 +155,9 @@ export const SPTE_STORE_INVARIANT: VmInvariant = {
   rule: "a volatile entry is never plainly stored",
   vm(state) {
     return (state.writeLog ?? [])
-      .filter((write) => write.kind === "store" && isVolatile(write.oldLo))
+      .filter(
+        (write) => write.kind === "store" && state.format.isVolatile(write.oldLo, write.oldHi),
+      )
       .map(
         (write) =>
           `word ${write.sptep} was volatile (${hex(write.oldLo >>> 0)}) and plainly stored`,

@@ -1,11 +1,11 @@
 import { ACC } from "../../../x86";
 import type { MemorySlot } from "../../memslots";
-import { gpteAccess } from "../guest-entry";
+import { GPTE, gpteAccess } from "../guest-entry";
 import { leavesOf, slotOf } from "../rmap";
 import { ROLE, roleAccess } from "../role";
 import { rootPages } from "../root";
 import type { ShadowPage } from "../shadow-page";
-import { LO } from "../spte";
+import { type Sptep, WRITABLE } from "../spte";
 import type { MmuState } from "../state";
 import type { EntryView } from "./entry-view";
 import {
@@ -40,7 +40,7 @@ export const UNSYNC_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
       if (!view.present || !view.synced) return undefined;
       const { gpte } = view;
       if (!gpte) return undefined;
-      if (!(gpte.lo & LO.present)) return `${view} stands for a gpte that is not present`;
+      if (!(gpte.lo & GPTE.present)) return `${view} stands for a gpte that is not present`;
       return view.leaf ? leafDiffers(view) : pointerDiffers(view);
     },
   },
@@ -51,7 +51,7 @@ function leafDiffers(view: EntryView): string | undefined {
   const gpte = view.gpte!;
   const { page } = view;
   if (page.level > 1) {
-    const right = gpte.lo & LO.large && view.gpteLargeFrame === view.gfn;
+    const right = gpte.lo & GPTE.large && view.gpteLargeFrame === view.gfn;
     return right ? undefined : `${view} is large, its gpte is another`;
   }
   const built = page.accessAt(view.index);
@@ -59,7 +59,7 @@ function leafDiffers(view: EntryView): string | undefined {
   const kernel = (page.role & ROLE.cr0Wp) === 0 && (built & (ACC.write | ACC.user)) === ACC.write;
   const missing = now & ~built & ~ACC.write;
   // D cannot be set in a table that lies in a read-only slot, and a write is let through without.
-  const noDirty = slotOf(view.state, page, page.gfn)?.readonly && (gpte.lo & LO.writable) !== 0;
+  const noDirty = slotOf(view.state, page, page.gfn)?.readonly && (gpte.lo & GPTE.writable) !== 0;
   const extra = built & ~now & ~(kernel || noDirty ? ACC.write : 0);
   if (extra || (missing && !kernel)) return `${view} grants ${built}, its gpte ${now}`;
   return undefined;
@@ -71,7 +71,7 @@ function pointerDiffers(view: EntryView): string | undefined {
   if (!child) return undefined;
   const frame = view.gpteFrame;
   if (child.direct) {
-    const right = gpte.lo & LO.large && view.gpteLargeFrame === child.gfn;
+    const right = gpte.lo & GPTE.large && view.gpteLargeFrame === child.gfn;
     return right ? undefined : `${view} points at a direct page, its gpte at a table`;
   }
   if (child.gfn !== frame)
@@ -83,8 +83,8 @@ function pointerDiffers(view: EntryView): string | undefined {
 }
 
 const entryAccess = (lo: number, hi: number): number =>
-  (lo & LO.writable ? ACC.write : 0) |
-  (lo & LO.user ? ACC.user : 0) |
+  (lo & GPTE.writable ? ACC.write : 0) |
+  (lo & GPTE.user ? ACC.user : 0) |
   (hi & 0x80000000 ? 0 : ACC.exec);
 
 /** Class U, page by page. */
@@ -124,12 +124,18 @@ export const UNSYNC_PAGE_INVARIANTS: readonly PageInvariant[] = [
   },
 ];
 
+/** The hardware may write through it, or the fast path may let it. */
+const isWritableAt = (state: MmuState, sptep: Sptep): boolean => {
+  const lo = state.words[2 * sptep]!;
+  return (lo & WRITABLE) !== 0 || state.format.isMmuWritable(lo, state.words[2 * sptep + 1]!);
+};
+
 function writableSomewhere(state: MmuState, table: ShadowPage): string | undefined {
   const slot = slotOf(state, table, table.gfn);
   if (!slot) return undefined;
   const said = `the table at gfn ${hex(table.gfn)}, shadowed by sp ${table.serial},`;
   for (const sptep of leavesOf(slot, table.gfn))
-    if (state.words[2 * sptep]! & (LO.writable | LO.mmuWritable))
+    if (isWritableAt(state, sptep))
       return `${said} is writable through the spte at ${hex(state.hpaOf(sptep))}`;
   return undefined;
 }
