@@ -10,6 +10,7 @@ export interface LaunchArguments {
   readonly memslots?: readonly SlotRequest[];
   readonly mmu: MmuMode;
   readonly era: "modern";
+  readonly cpu?: string;
   readonly vcpus: number;
   readonly quantum?: number;
   readonly symbols: readonly { readonly file: string; readonly base?: number }[];
@@ -61,6 +62,7 @@ const LAUNCH_KEYS: Readonly<Record<string, Reader>> = {
     "2010": "comes with the whole MMU",
     "2012": "comes with the whole MMU",
   }),
+  cpu: text,
   vcpus: whole(1, 8),
   quantum: whole(1, 10_000_000),
   symbols: listOf("symbol files", symbolFile),
@@ -115,6 +117,7 @@ export function machineOptions(
     imageName: args.program,
     ...(initrd && args.initrd ? { initrd: { name: args.initrd, bytes: initrd } } : {}),
     ...(args.append === undefined ? {} : { append: args.append }),
+    ...(args.cpu === undefined ? {} : { cpu: args.cpu }),
     ...(args.memslots === undefined ? {} : { memslots: args.memslots }),
     ...(args.quantum === undefined ? {} : { quantum: args.quantum }),
     memory: args.memory,

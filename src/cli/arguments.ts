@@ -11,6 +11,7 @@ export interface RunArguments {
   readonly memory: number;
   readonly vcpus: number;
   readonly mmu: MmuMode;
+  readonly cpu: string | undefined;
   readonly maxInstructions: number;
   /** Glob patterns of event names; empty: no trace. */
   readonly trace: readonly string[];
@@ -25,6 +26,7 @@ const DEFAULTS: RunArguments = {
   memory: 256 * 2 ** 20,
   vcpus: 1,
   mmu: "shadow",
+  cpu: undefined,
   maxInstructions: Infinity,
   trace: [],
   check: false,
@@ -76,6 +78,11 @@ export const RUN_OPTIONS: Readonly<Record<string, Option>> = {
     help: "whose MMU: modern",
     parse: (era) =>
       era === "modern" ? {} : `${era} is not there yet: leave it out or choose modern`,
+  },
+  cpu: {
+    value: "MODEL",
+    help: "the processor: max,vendor=intel,phys-bits=46,-smap,+la57",
+    parse: (cpu) => ({ cpu }),
   },
   "max-instructions": {
     value: "N",

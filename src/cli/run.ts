@@ -45,6 +45,7 @@ function build(args: RunArguments, console: Console): Machine | string {
     check,
     era: "modern",
     ...(args.append === undefined ? {} : { append: args.append }),
+    ...(args.cpu === undefined ? {} : { cpu: args.cpu }),
     ...(args.initrd === undefined || !initrd
       ? {}
       : { initrd: { name: path.basename(args.initrd), bytes: initrd } }),

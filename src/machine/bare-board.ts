@@ -71,6 +71,9 @@ export class BareBoard extends PcBoard {
   eferWritten(): void {
     this.controlsChanged(false);
   }
+  pkruWritten(): void {
+    this.controlsChanged(false);
+  }
   invlpg(): void {}
   invpcid(type: number, _pcid: number, va: bigint): void {
     // Without PCID-tagged entries types 1…3 all drop everything; only 3 may keep global pages.

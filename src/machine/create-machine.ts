@@ -1,7 +1,8 @@
 import { HostMemory, hostMemoryBytes } from "../host";
-import { type CpuModel, defaultModel, Engine, type PagingFeatures } from "../x86";
+import { type CpuModel, cpuModel, Engine, type PagingFeatures } from "../x86";
 import { BarePlatform } from "./bare-platform";
 import { wrongOptions } from "./check-options";
+import { chooseCpu } from "./cpu-choice";
 import { slotsOf } from "./guest-ram";
 import { hostZones, KvmPlatform } from "./kvm-platform";
 import { loadImage } from "./loaders/load";
@@ -18,6 +19,8 @@ export function createMachine(
 ): { readonly kind: "machine"; readonly machine: Machine } | Refusal {
   const wrong = wrongOptions(options);
   if (wrong) return wrong;
+  const cpu = chooseCpu(options.cpu ?? "", options.mmu);
+  if ("kind" in cpu) return cpu;
   const image = loadImage({
     image: options.image,
     imageName: options.imageName,
@@ -26,7 +29,7 @@ export function createMachine(
     ramBytes: options.memory,
   });
   if (image.kind === "refused") return image;
-  const modelOf = (apicId: number): CpuModel => defaultModel(apicId, options.vcpus);
+  const modelOf = (apicId: number): CpuModel => cpuModel(cpu, apicId, options.vcpus);
   const model = modelOf(0);
   const pagingFeatures: PagingFeatures = {
     physicalBits: model.physicalBits,

@@ -56,6 +56,8 @@ export class KvmBoard extends PcBoard {
     this.touched = true;
     this.kvm.eferWritten(old, value);
   }
+  /** No exit: the processor applies it by itself. Without two-dimensional paging there are no keys. */
+  pkruWritten(): void {}
   invlpg(va: bigint): void {
     this.exitToMmu("INVLPG");
     this.kvm.invlpg(va);

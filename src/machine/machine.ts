@@ -17,6 +17,8 @@ export interface MachineOptions {
   readonly vcpus: number;
   readonly mmu: MmuMode;
   readonly era: "modern";
+  /** The processors, as `chooseCpu` reads them: "max,vendor=intel,phys-bits=46,-smap". */
+  readonly cpu?: string;
   /** Slots in place of the default one at gpa 0. */
   readonly memslots?: readonly SlotRequest[];
   /** Run every invariant at each VM entry; a violation stops the machine. */

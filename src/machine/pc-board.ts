@@ -63,6 +63,7 @@ export abstract class PcBoard implements Board {
   abstract cr3Written(old: bigint, value: bigint, noFlush: boolean): GuestFault | undefined;
   abstract cr4Written(old: bigint, value: bigint): GuestFault | undefined;
   abstract eferWritten(old: bigint, value: bigint): void;
+  abstract pkruWritten(): void;
   abstract invlpg(va: bigint): void;
   abstract invpcid(type: number, pcid: number, va: bigint): void;
 

@@ -76,6 +76,8 @@ export interface Board {
   cr3Written(old: bigint, value: bigint, noFlush: boolean): GuestFault | undefined;
   cr4Written(old: bigint, value: bigint): GuestFault | undefined;
   eferWritten(old: bigint, value: bigint): void;
+  /** WRPKRU. The TLB is flushed after it, so no answer of `refill` outlives the old rights. */
+  pkruWritten(): void;
   /** INVLPG at `va` (canonical or not), after the TLB entry went. */
   invlpg(va: bigint): void;
   /** INVPCID, operands checked: `type` 0…3. */

@@ -108,6 +108,8 @@ export class GuestMemory implements LinearMemory {
     private readonly board: Board,
     private readonly translator: Translator,
     onWrite: (offset: number, length: number) => void,
+    /** Hears of every access of an instruction before it is made: data breakpoints. */
+    private readonly onAccess: (va: bigint, size: number, access: number) => void,
   ) {
     this.bytes = new Uint8Array(memory.buffer);
     this.view = new DataView(memory.buffer);
@@ -126,6 +128,7 @@ export class GuestMemory implements LinearMemory {
 
   read(va: bigint, size: Bytes, access: number): bigint {
     if (this.fault) return 0n;
+    this.onAccess(va, size, access);
     const inPage = 4096 - Number(va & 0xfffn);
     if (size <= inPage) return this.readInside(va, size, access);
     const first = this.part(va, inPage, access);
@@ -135,6 +138,7 @@ export class GuestMemory implements LinearMemory {
 
   write(va: bigint, size: Bytes, value: bigint, access: number): void {
     if (this.fault) return;
+    this.onAccess(va, size, access | ACCESS.write);
     const bytes = toBytes(value, size);
     const inPage = 4096 - Number(va & 0xfffn);
     if (size <= inPage) {

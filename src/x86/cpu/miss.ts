@@ -59,7 +59,7 @@ export class MissHandler {
     if (host < 0) return host;
     // A listener stopped the run while the board handled this: nothing is committed yet.
     if (this.ending) return SLOW;
-    this.noteDataBreakpoints(vcpu, va, bytes, write);
+    vcpu.noteAccess(va, bytes, write);
     return host;
   }
 
@@ -160,15 +160,7 @@ export class MissHandler {
   ): number {
     const outcome = this.step!.access(va, bytes, access, reads, this.following);
     if (typeof outcome !== "number") return this.raise(outcome);
-    this.noteDataBreakpoints(vcpu, va, bytes, (access & ACCESS.write) !== 0);
+    vcpu.noteAccess(va, bytes, (access & ACCESS.write) !== 0);
     return outcome;
-  }
-
-  /** DR0…DR3 data breakpoints: remembered now, #DB after the instruction (SDM 3B 17.2.5). */
-  private noteDataBreakpoints(vcpu: VcpuCore, va: bigint, bytes: number, write: boolean): void {
-    for (const { bit, from, bytes: length, reads } of vcpu.dataBreakpoints) {
-      const hit = va < from + BigInt(length) && from < va + BigInt(bytes) && (write || reads);
-      if (hit) vcpu.debugHits |= bit;
-    }
   }
 }

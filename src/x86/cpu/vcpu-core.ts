@@ -1,4 +1,4 @@
-import type { Board, GuestFault } from "./board";
+import { ACCESS, type Board, type GuestFault } from "./board";
 import { GuestMemory } from "./guest-memory";
 import type { Insn, OperandAccess } from "./insn";
 import { CR4, FLAG, S, TLB_BYTES, TLB_ENTRIES, VCPU_BYTES } from "./layout";
@@ -93,8 +93,14 @@ export class VcpuCore {
     this.tlb.clear();
     const state = (): CpuState => this.state;
     this.translator = new Translator(board, state, this.tlb, (offset) => host.holdsCode(offset));
-    this.mem = new GuestMemory(memory, board, this.translator, (offset, length) =>
-      host.bytesWritten(offset, length),
+    this.mem = new GuestMemory(
+      memory,
+      board,
+      this.translator,
+      (offset, length) => host.bytesWritten(offset, length),
+      (va, bytes, access) => {
+        if (!(access & ACCESS.implicit)) this.noteAccess(va, bytes, (access & ACCESS.write) !== 0);
+      },
     );
     this.mode = host.modes.of(this.state);
     this.context = this.buildContext();
@@ -159,6 +165,14 @@ export class VcpuCore {
   }
   private writeJumpKey(): void {
     this.state.setU32(S.jumpKey, this.jumpKey);
+  }
+
+  /** DR0…DR3 data breakpoints: remembered now, #DB after the instruction (SDM 3B 17.2.5). */
+  noteAccess(va: bigint, bytes: number, write: boolean): void {
+    for (const { bit, from, bytes: length, reads } of this.dataBreakpoints) {
+      const hit = va < from + BigInt(length) && from < va + BigInt(bytes) && (write || reads);
+      if (hit) this.debugHits |= bit;
+    }
   }
 
   /** Power-on values. */

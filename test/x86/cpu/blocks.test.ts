@@ -350,6 +350,18 @@ describe("stops", () => {
     assert.equal(guest.read(0x5000, 1), 1n);
   });
 
+  // mov ss, [5000h]; int 20h
+  it("a data breakpoint is hit by a system instruction's access, and waits through MOV SS for INT n", () => {
+    const guest = new Guest().code("8e1425 00500000 cd20 f4");
+    guest.state.setU64(S.dr, 0x5000n);
+    guest.state.setU64(S.dr + 56, 0x7_0401n);
+    guest.vcpu.stateChanged();
+    guest.board.stopAtFaults = true;
+    // Without an IDT, INT 20h is itself #GP: the trap that waits comes after it.
+    guest.run();
+    assert.equal(guest.state.u32(S.pendingDb), 1);
+  });
+
   it("an instruction breakpoint of DR1 faults before it", () => {
     const guest = new Guest().code("90 48ffc0 f4");
     guest.state.setU64(S.dr + 8, BigInt(CODE_AT + 1));

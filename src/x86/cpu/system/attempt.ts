@@ -22,6 +22,13 @@ export const isCanonical = (state: CpuState, va: bigint): boolean =>
   isCanonicalFor(va, state.u32(S.cr4) & LA57 ? 57 : 48);
 
 /**
+ * Canonical for a register that holds an address, a descriptor table's base or an operand of INVPCID:
+ * these are 57 bits wide as soon as LA57 is offered, whatever CR4.LA57 says.
+ */
+export const isCanonicalBase = ({ model }: SystemContext, va: bigint): boolean =>
+  isCanonicalFor(va, model.features.has("la57") ? 57 : 48);
+
+/**
  * The accesses and checks of one instruction or event, in the manual's order. The first failure wins
  * and silences everything after it: later accesses read 0, later checks are ignored. So a sequence is
  * written straight down, `fault` is looked at once, and nothing has been committed when it is set.

@@ -68,20 +68,32 @@ export interface CpuModel {
   readonly vcpus: number;
 }
 
-/** Offered unless a launch says otherwise: all that is built and needs no other part of the machine. */
-export const DEFAULT_FEATURES: readonly Feature[] = FEATURES.filter(
-  (feature) => !["fpu", "mmx", "sse", "sse2", "pku", "la57"].includes(feature),
+/** Not built yet, so never offered. */
+export const UNBUILT_FEATURES: readonly Feature[] = ["fpu", "mmx", "sse", "sse2"];
+/** All that is built. */
+export const ALL_FEATURES: readonly Feature[] = FEATURES.filter(
+  (feature) => !UNBUILT_FEATURES.includes(feature),
+);
+/** Offered unless a launch says otherwise; a fifth level only to those who ask for it. */
+export const DEFAULT_FEATURES: readonly Feature[] = ALL_FEATURES.filter(
+  (feature) => feature !== "la57",
 );
 
-export function defaultModel(apicId = 0, vcpus = 1): CpuModel {
-  return {
-    vendor: "amd",
-    physicalBits: 40,
-    features: new Set(DEFAULT_FEATURES),
-    apicId,
-    vcpus,
-  };
-}
+/** The part of a model that a launch may choose; the same for all processors of a machine. */
+export type CpuChoice = Pick<CpuModel, "vendor" | "physicalBits" | "features">;
+export const DEFAULT_CHOICE: CpuChoice = {
+  vendor: "amd",
+  physicalBits: 40,
+  features: new Set(DEFAULT_FEATURES),
+};
+
+export const cpuModel = (choice: CpuChoice, apicId = 0, vcpus = 1): CpuModel => ({
+  ...choice,
+  apicId,
+  vcpus,
+});
+export const defaultModel = (apicId = 0, vcpus = 1): CpuModel =>
+  cpuModel(DEFAULT_CHOICE, apicId, vcpus);
 
 /** CPUID leaf 0, twelve characters. */
 export const VENDOR_NAME: Readonly<Record<Vendor, string>> = {

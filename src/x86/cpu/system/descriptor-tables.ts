@@ -1,5 +1,5 @@
 import { S, SEG } from "../layout";
-import { type Attempt, isCanonical } from "./attempt";
+import { type Attempt, isCanonicalBase } from "./attempt";
 import type { SysResult } from "./context";
 import {
   isPresent,
@@ -25,13 +25,17 @@ type Table = (typeof TABLE)[keyof typeof TABLE];
 export function loadTable(attempt: Attempt, table: Table, limit: bigint, base: bigint): SysResult {
   const { state } = attempt;
   attempt.require(state.cpl === 0, VECTOR.GP, 0);
-  if (state.code64) attempt.require(isCanonical(state, base), VECTOR.GP, 0);
+  if (state.code64) attempt.require(isCanonicalBase(attempt.ctx, base), VECTOR.GP, 0);
   return attempt.finish(() => {
     state.setU64(table.base, base);
     state.setU32(table.limit, Number(limit & 0xffffn));
     return undefined;
   });
 }
+
+/** The base of a 16-byte descriptor must be canonical (SDM 2A LLDT, LTR). */
+const requireBase = (attempt: Attempt, base: bigint, error: number): boolean =>
+  attempt.require(isCanonicalBase(attempt.ctx, base), VECTOR.GP, error);
 
 const AVAILABLE_TSS: readonly number[] = [SYSTEM.tss16, SYSTEM.tss];
 const BUSY = 0x200;
@@ -47,6 +51,7 @@ export function loadTaskRegister(attempt: Attempt, selector: number): SysResult 
   attempt.require(isSystem(d) && available, VECTOR.GP, error);
   attempt.require(isPresent(d), VECTOR.NP, error);
   const upper = state.longMode ? readUpperBase(attempt, selector) : 0n;
+  requireBase(attempt, d.base | upper, error);
   if (!attempt.fault) attempt.writeSystem(d.at + 4n, 4, BigInt((d.high | BUSY) >>> 0));
   return attempt.finish(() => {
     const busy = { ...d, base: d.base | upper, attr: d.attr | 2 };
@@ -71,6 +76,7 @@ export function loadLocalTable(attempt: Attempt, selector: number): SysResult {
   attempt.require(isSystem(d) && typeOf(d) === SYSTEM.ldt, VECTOR.GP, error);
   attempt.require(isPresent(d), VECTOR.NP, error);
   const upper = state.longMode ? readUpperBase(attempt, selector) : 0n;
+  requireBase(attempt, d.base | upper, error);
   return attempt.finish(() => {
     state.setSegment(SEG.ldtr, toSegment(selector, { ...d, base: d.base | upper }));
     return undefined;

@@ -1,5 +1,5 @@
 import { S, SEG, SEG_BYTES, SEG_FIELD } from "../layout";
-import { isCanonicalFor } from "./attempt";
+import { isCanonicalBase } from "./attempt";
 import type { SysResult, SystemContext } from "./context";
 import { writeEfer } from "./control-registers";
 import { refused } from "./fault-result";
@@ -7,9 +7,7 @@ import { field, type MsrRow } from "./msr-row";
 import { isPatValue, MTRRS } from "./mtrr";
 import { readTsc, writeTsc, writeTscAdjust } from "./timestamp";
 
-/** Canonical for a register that holds an address: 57 bits as soon as LA57 is offered, used or not. */
-const isAddress = (value: bigint, { model }: SystemContext): boolean =>
-  isCanonicalFor(value, model.features.has("la57") ? 57 : 48);
+const isAddress = (value: bigint, ctx: SystemContext): boolean => isCanonicalBase(ctx, value);
 
 const low32 = (value: bigint): bigint => BigInt.asUintN(32, value);
 const baseOf = (index: number): number => S.seg + SEG_BYTES * index + SEG_FIELD.base;

@@ -1,6 +1,6 @@
 import type { Insn } from "../insn";
 import { CR4, GPR, S, SEG, type SegIndex } from "../layout";
-import { Attempt, isCanonical } from "./attempt";
+import { Attempt, isCanonicalBase } from "./attempt";
 import type { SysResult } from "./context";
 import { clearTaskSwitched, controlRegister, loadMachineStatus } from "./control-registers";
 import { cpuid } from "./cpuid";
@@ -60,6 +60,7 @@ export const REGISTER_OPS: SysopTable = {
     if (!state.hasCr4(CR4.PKE)) return undefinedHere;
     if (low32(state.gpr(GPR.rcx)) !== 0 || low32(state.gpr(GPR.rdx)) !== 0) return refused;
     state.setU64(S.pkru, pair(ctx));
+    ctx.board.pkruWritten();
     // TLB entries hold rights as they were under the old keys.
     ctx.flushTlb(false);
     return undefined;
@@ -126,7 +127,7 @@ function writeBase(index: SegIndex): Sysop {
     if (!basesAreOpen(ctx)) return undefinedHere;
     const { state } = ctx;
     const base = ctx.operandValue(insn, 0);
-    if (!isCanonical(state, base)) return refused;
+    if (!isCanonicalBase(ctx, base)) return refused;
     state.setSegment(index, { ...state.segment(index), base });
     return undefined;
   };

@@ -1,6 +1,6 @@
 import type { Insn } from "../insn";
 import { CR4, SEG } from "../layout";
-import { Attempt, isCanonical } from "./attempt";
+import { Attempt, isCanonical, isCanonicalBase } from "./attempt";
 import type { SysResult } from "./context";
 import { refused, undefinedHere } from "./fault-result";
 import { readOperandAt, type SysopContext } from "./segment-access";
@@ -42,11 +42,11 @@ export function invpcid(ctx: SysopContext, insn: Insn): SysResult {
   });
 }
 
-function isLegal({ state }: SysopContext, type: bigint, low: bigint, va: bigint): boolean {
+function isLegal(ctx: SysopContext, type: bigint, low: bigint, va: bigint): boolean {
   if (type > INVPCID.allButGlobal || low > MAX_PCID) return false;
   if (type > INVPCID.context) return true;
-  if (!state.hasCr4(CR4.PCIDE) && low !== 0n) return false;
-  return type !== INVPCID.address || isCanonical(state, va);
+  if (!ctx.state.hasCr4(CR4.PCIDE) && low !== 0n) return false;
+  return type !== INVPCID.address || isCanonicalBase(ctx, va);
 }
 
 /** The TLB holds the current PCID's translations only, so another PCID's are gone already. */

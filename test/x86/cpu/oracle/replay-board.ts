@@ -90,6 +90,9 @@ export class ReplayBoard implements Board {
   eferWritten(): void {
     unreachable("EFER");
   }
+  pkruWritten(): void {
+    unreachable("PKRU");
+  }
   invlpg(): void {
     unreachable("INVLPG");
   }

@@ -77,6 +77,7 @@ export class FlatBoard implements Board {
   cr3Written(): undefined {}
   cr4Written(): undefined {}
   eferWritten(): void {}
+  pkruWritten(): void {}
   invlpg(): void {}
   invpcid(): void {}
   hint(): void {}

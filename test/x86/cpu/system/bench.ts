@@ -226,6 +226,9 @@ export class Bench implements SysopContext {
     eferWritten: (old, value) => {
       this.hear("efer", old, value);
     },
+    pkruWritten: () => {
+      this.heard.control.push("pkru");
+    },
     invlpg: (va) => {
       this.heard.control.push(`invlpg ${va.toString(16)}`);
     },

@@ -147,6 +147,7 @@ function flatBoard(): Board {
     cr3Written: () => undefined,
     cr4Written: () => undefined,
     eferWritten() {},
+    pkruWritten() {},
     invlpg() {},
     invpcid() {},
     hint() {},

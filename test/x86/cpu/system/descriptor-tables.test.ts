@@ -17,8 +17,31 @@ describe("descriptor tables", () => {
     assert.equal(bench.execute("0f 01 14 25 00 90 00 00"), undefined);
     assert.equal(bench.state.u64(S.gdtrBase), 0xffff8000_00001000n);
     assert.equal(bench.state.u32(S.gdtrLimit), 0x1234);
-    bench.mem.poke(0x9002, 8, 1n << 47n);
+    bench.mem.poke(0x9002, 8, 1n << 56n);
     assert.deepEqual(bench.execute("0f 01 1c 25 00 90 00 00"), gp0);
+  });
+
+  it("bases have 57 bits where LA57 is offered, used or not, else 48", () => {
+    const load = (bench: Bench, base: bigint): unknown[] => {
+      bench.mem.poke(0x9002, 8, base);
+      bench.setDescriptor(SEL.freeTss + 8, base >> 32n);
+      bench.setDescriptor(SEL.ldt + 8, base >> 32n);
+      return [
+        bench.execute("0f 01 1c 25 00 90 00 00"),
+        ltr(bench, SEL.freeTss),
+        lldt(bench, SEL.ldt),
+      ];
+    };
+    const refused = [gp0, fault(13, SEL.freeTss), fault(13, SEL.ldt)];
+    const done = [undefined, undefined, undefined];
+    assert.deepEqual(load(new Bench("long"), 1n << 55n), done);
+    assert.deepEqual(load(new Bench("long"), 1n << 56n), refused);
+    const bench = new Bench("long");
+    const features = new Set(bench.model.features);
+    features.delete("la57");
+    bench.model = { ...bench.model, features };
+    assert.deepEqual(load(bench, 1n << 55n), refused);
+    assert.equal(bench.mem.peek(AT.gdt + SEL.freeTss + 5, 1), 0x89n, "not busy");
   });
 
   it("with 16-bit operands the base has 24 bits", () => {

@@ -160,8 +160,9 @@ describe("system instructions", () => {
       assert.deepEqual(invpcid(new Bench("long"), 4n, 0n), gp0);
       assert.deepEqual(invpcid(new Bench("long"), 2n, 0x1000n), gp0);
       assert.deepEqual(invpcid(new Bench("long"), 1n, 1n), gp0, "PCID without CR4.PCIDE");
-      assert.deepEqual(invpcid(new Bench("long"), 0n, 0n, 1n << 47n), gp0);
-      assert.equal(invpcid(new Bench("long"), 1n, 0n, 1n << 47n), undefined);
+      assert.deepEqual(invpcid(new Bench("long"), 0n, 0n, 1n << 56n), gp0);
+      assert.equal(invpcid(new Bench("long"), 0n, 0n, 1n << 55n), undefined, "LA57 is offered");
+      assert.equal(invpcid(new Bench("long"), 1n, 0n, 1n << 56n), undefined);
       assert.deepEqual(invpcid(new Bench("long", { cpl: 3 }), 2n, 0n), gp0);
       const bench = new Bench("long");
       bench.model = { ...bench.model, features: new Set() };
@@ -176,6 +177,7 @@ describe("system instructions", () => {
       bench.state.setGpr(GPR.rdx, 0n);
       assert.equal(bench.execute("0f 01 ef"), undefined);
       assert.deepEqual([bench.state.u64(S.pkru), bench.heard.flushes], [0x55n, ["all"]]);
+      assert.deepEqual(bench.heard.control, ["pkru"]);
       bench.state.setGpr(GPR.rdx, 1n);
       assert.deepEqual(bench.execute("0f 01 ef"), gp0);
     });
