@@ -64,6 +64,27 @@ export class FrameZone {
   takeAt(frame: Pfn): Pfn | undefined {
     return this.has(frame) && !this.isTaken(frame) ? this.take(frame - this.first) : undefined;
   }
+  /** A free run of `pages` frames that begins at a multiple of `pages`: the highest such run. */
+  takeRun(pages: number): Pfn | undefined {
+    const last = this.pages - pages;
+    for (let index = last - ((this.first + last) % pages); index >= 0; index -= pages)
+      if (this.isFreeRun(index, pages)) return this.takeFrames(index, pages);
+    return undefined;
+  }
+  takeRunAt(first: Pfn, pages: number): Pfn | undefined {
+    const index = first - this.first;
+    const fits = index >= 0 && index + pages <= this.pages && this.isFreeRun(index, pages);
+    return fits ? this.takeFrames(index, pages) : undefined;
+  }
+  /** How many aligned runs of `pages` frames could be taken. */
+  freeRuns(pages: number): number {
+    let runs = 0;
+    const start = (pages - (this.first % pages)) % pages;
+    for (let index = start; index + pages <= this.pages; index += pages)
+      if (this.isFreeRun(index, pages)) runs++;
+    return runs;
+  }
+
   /** False when the frame was not allocated. */
   give(frame: Pfn): boolean {
     if (!this.isTaken(frame)) return false;
@@ -106,6 +127,14 @@ export class FrameZone {
     }
   }
 
+  private isFreeRun(index: number, pages: number): boolean {
+    for (let i = index; i < index + pages; i++) if (this.use[i]! & TAKEN) return false;
+    return true;
+  }
+  private takeFrames(index: number, pages: number): Pfn {
+    for (let i = index; i < index + pages; i++) this.take(i);
+    return pfn(this.first + index);
+  }
   private take(index: number): Pfn {
     this.use[index] = this.use[index] === FREE ? TAKEN : TAKEN_STALE;
     this.count++;

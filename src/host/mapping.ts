@@ -1,18 +1,26 @@
-import { type Hva, hva, PAGE_SIZE, type Pfn, pfn } from "../x86";
+import { type Hva, hva, PAGE_SIZE, type Pfn, pagesPerLevel, pfn } from "../x86";
+import { type Backing, backingFrom, type HostLevel } from "./backing";
 
-/** What lies behind a mapping. Files and devices come with later issues. */
-export interface Backing {
-  readonly kind: "anonymous";
-  readonly writable: boolean;
-}
-
-/** Marks of a page of the host process, as its own page table would keep them. */
-export const MARK = { accessed: 1, dirty: 2, swapped: 4 } as const;
+/**
+ * Marks of an entry of the host's page table. `protected`: write access is withheld although the
+ * mapping allows it, so that a write can bring a copy first. `huge2m`, `huge1g`: the page is part of a
+ * huge one; all pages of it have the mark, the other marks are those of the first.
+ */
+export const MARK = {
+  accessed: 1,
+  dirty: 2,
+  swapped: 4,
+  protected: 8,
+  huge2m: 16,
+  huge1g: 32,
+} as const;
+const HUGE = MARK.huge2m | MARK.huge1g;
+const MARK_OF_LEVEL: Readonly<Record<HostLevel, number>> = { 1: 0, 2: MARK.huge2m, 3: MARK.huge1g };
 
 export interface MappingState {
   readonly start: number;
   readonly pages: number;
-  readonly writable: boolean;
+  readonly backing: Backing;
   /** Runs of resident pages with consecutive frames: index, pfn, number, index, … */
   readonly resident: readonly number[];
   readonly marks: Uint8Array;
@@ -20,7 +28,7 @@ export interface MappingState {
 
 const ABSENT = -1;
 
-/** One mmap'ed area of the host process with its page table entries, all at 4 KiB. */
+/** One mmap'ed area of the host process with its page table entries. */
 export class Mapping {
   private readonly frames: Int32Array;
   private readonly marks: Uint8Array;
@@ -51,8 +59,32 @@ export class Mapping {
     const frame = this.frames[index] ?? ABSENT;
     return frame === ABSENT ? undefined : pfn(frame);
   }
-  setFrame(index: number, frame: Pfn | undefined): void {
-    this.frames[index] = frame ?? ABSENT;
+  level(index: number): HostLevel {
+    const huge = (this.marks[index] ?? 0) & HUGE;
+    return huge === 0 ? 1 : huge === MARK.huge2m ? 2 : 3;
+  }
+  /** First page of the entry that holds this page: another one only inside a huge page. */
+  entry(index: number): number {
+    const level = this.level(index);
+    return level === 1 ? index : index - ((this.frames[index] ?? 0) % pagesPerLevel(level));
+  }
+  /** Indexes of the first and just after the last page of the `level`-sized block around `index`. */
+  block(index: number, level: HostLevel): { readonly from: number; readonly to: number } {
+    const pages = pagesPerLevel(level);
+    const from = index - ((this.addressOf(index) / PAGE_SIZE) % pages);
+    return { from, to: from + pages };
+  }
+
+  /** Writes the entry of `level` at `index`: `frame` and those after it, with no marks. */
+  setEntry(index: number, frame: Pfn, level: HostLevel): void {
+    const pages = pagesPerLevel(level);
+    for (let i = 0; i < pages; i++) this.frames[index + i] = frame + i;
+    this.marks.fill(MARK_OF_LEVEL[level], index, index + pages);
+  }
+  /** Empties one 4 KiB entry, marks included. */
+  clearEntry(index: number): void {
+    this.frames[index] = ABSENT;
+    this.marks[index] = 0;
   }
   isMarked(index: number, mark: number): boolean {
     return ((this.marks[index] ?? 0) & mark) !== 0;
@@ -63,36 +95,40 @@ export class Mapping {
   clear(index: number, mark: number): void {
     this.marks[index] = (this.marks[index] ?? 0) & ~mark;
   }
+  /** All marks but the size. */
+  marksOf(index: number): number {
+    return (this.marks[index] ?? 0) & ~HUGE;
+  }
+  /** Makes the huge entry at `index` one of 4 KiB pages; each inherits its marks. */
+  splitEntry(index: number): void {
+    const pages = pagesPerLevel(this.level(index));
+    this.marks.fill(this.marksOf(index), index, index + pages);
+  }
 
   /** The same pages from index `from` up to but not including `to`, as a mapping of their own. */
-  part(from: number, to: number): Mapping {
-    const part = new Mapping(this.addressOf(from), to - from, this.backing);
+  part(from: number, to: number, backing = backingFrom(this.backing, from)): Mapping {
+    const part = new Mapping(this.addressOf(from), to - from, backing);
     part.frames.set(this.frames.subarray(from, to));
     part.marks.set(this.marks.subarray(from, to));
     return part;
   }
 
   save(): MappingState {
-    const { frames } = this;
+    const { frames, start, pages, backing } = this;
     const resident: number[] = [];
-    for (let i = 0; i < this.pages; i++) {
+    for (let i = 0; i < pages; i++) {
       const frame = frames[i] ?? ABSENT;
       if (frame === ABSENT) continue;
       let run = 1;
-      while (i + run < this.pages && frames[i + run] === frame + run) run++;
+      while (i + run < pages && frames[i + run] === frame + run) run++;
       resident.push(i, frame, run);
       i += run - 1;
     }
-    const { start, pages } = this;
-    const { writable } = this.backing;
-    return { start, pages, writable, resident, marks: this.marks.slice() };
+    return { start, pages, backing, resident, marks: this.marks.slice() };
   }
 
   static restored(state: MappingState): Mapping {
-    const mapping = new Mapping(hva(state.start), state.pages, {
-      kind: "anonymous",
-      writable: state.writable,
-    });
+    const mapping = new Mapping(hva(state.start), state.pages, state.backing);
     for (let i = 0; i < state.resident.length; i += 3) {
       const [index = 0, frame = 0, run = 0] = state.resident.slice(i, i + 3);
       for (let k = 0; k < run; k++) mapping.frames[index + k] = frame + k;

@@ -1,4 +1,4 @@
-import type { Hva } from "../x86";
+import { type Hva, hva, PAGE_SIZE, type Pfn } from "../x86";
 
 /** A half-open range of host virtual addresses, page-aligned. */
 export interface HvaRange {
@@ -16,6 +16,11 @@ export interface MmuNotifier {
   /** As before, without the flush. */
   clearYoung(range: HvaRange): boolean;
   testYoung(range: HvaRange): boolean;
+  /**
+   * Kernels before 6.10: one page is in another frame now, or has lost write access. Whoever has this
+   * is told so in place of start and end (set_pte_at_notify).
+   */
+  changePte?(address: Hva, frame: Pfn, writable: boolean): void;
   /** The process ends. */
   release(): void;
 }
@@ -35,11 +40,25 @@ export class Notifiers {
 
   /** Runs `change` between start and end: the only way the host changes a present mapping. */
   around<T>(range: HvaRange, change: () => T): T {
-    const told = [...this.list];
-    for (const notifier of told) notifier.invalidateStart(range);
-    const result = change();
-    for (const notifier of told) notifier.invalidateEnd(range);
-    return result;
+    return this.aroundAll([range], change);
+  }
+  /** The same for several ranges that change together. */
+  aroundAll<T>(ranges: readonly HvaRange[], change: () => T): T {
+    return invalidating([...this.list], ranges, change);
+  }
+
+  /**
+   * One page gets a new entry: those who want to be told of that itself are, with no old frame freed
+   * yet, the others as ever.
+   */
+  changingPte(address: Hva, frame: Pfn, writable: boolean, change: () => void): void {
+    const range = { start: address, end: hva(address + PAGE_SIZE) };
+    const others = this.list.filter((notifier) => !notifier.changePte);
+    const direct = this.list.filter((notifier) => notifier.changePte);
+    invalidating(others, [range], () => {
+      for (const notifier of direct) notifier.changePte?.(address, frame, writable);
+      change();
+    });
   }
 
   clearFlushYoung(range: HvaRange): boolean {
@@ -59,4 +78,15 @@ export class Notifiers {
   private anyOf(ask: (notifier: MmuNotifier) => boolean): boolean {
     return this.list.map(ask).includes(true);
   }
+}
+
+function invalidating<T>(
+  told: readonly MmuNotifier[],
+  ranges: readonly HvaRange[],
+  change: () => T,
+): T {
+  for (const range of ranges) for (const notifier of told) notifier.invalidateStart(range);
+  const result = change();
+  for (const range of ranges) for (const notifier of told) notifier.invalidateEnd(range);
+  return result;
 }

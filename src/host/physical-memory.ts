@@ -75,6 +75,14 @@ export class HostMemory implements FrameMap<Hpa> {
   allocateAt(frame: Pfn): Pfn | undefined {
     return this.scrubbed(this.zoneOf(frame)?.takeAt(frame));
   }
+  /** Frames of an aligned run in zone "guest", for a huge page: the run at `home` if it is free. */
+  allocateRun(pages: number, home?: Pfn): Pfn | undefined {
+    const { guest } = this.zones;
+    const first =
+      (home === undefined ? undefined : guest.takeRunAt(home, pages)) ?? guest.takeRun(pages);
+    if (first !== undefined) for (let i = 0; i < pages; i++) this.scrubbed(pfn(first + i));
+    return first;
+  }
   /** Gives an allocated frame back. Its bytes stay until it is allocated again. */
   free(frame: Pfn): void {
     if (!this.zoneOf(frame)?.give(frame))

@@ -1,10 +1,14 @@
-import { type Hva, hva, PAGE_SIZE, type Pfn, pfn, type Trace } from "../x86";
-import { type Backing, MARK, Mapping, type MappingState } from "./mapping";
-import { type HvaRange, Notifiers } from "./notifiers";
-import { type HostMemory, ZONE_BASE } from "./physical-memory";
+import { type Hva, hva, PAGE_SIZE, type Pfn, type Trace } from "../x86";
+import { AddressSpace, type HostProcessState } from "./address-space";
+import type { Backing, HostLevel } from "./backing";
+import { checkHost } from "./check";
+import { HostFile } from "./host-file";
+import { MARK, Mapping } from "./mapping";
+import type { Notifiers } from "./notifiers";
+import type { HostMemory } from "./physical-memory";
+import { breakSharing, type FaultInFailure, populate } from "./populate";
+import { unmapRange } from "./unmap";
 
-/** Where guest memory is mapped first. The page at this address has the first frame of zone "guest". */
-export const GUEST_HVA = hva(0x7f0000000000);
 /** User addresses end here (x86-64, 4-level host). */
 const HVA_LIMIT = 2 ** 47;
 
@@ -14,93 +18,139 @@ export interface Refused {
   readonly reason: string;
 }
 
-/** What came of making a page resident. `read-only`: a write to a mapping without write permission. */
+/**
+ * What came of making a page resident. `read-only`: a write to a mapping without write permission.
+ * `writable` is what the page table allows now: also of a page that could be written after a copy, no.
+ */
 export type FaultIn =
   | { readonly kind: "page"; readonly pfn: Pfn; readonly writable: boolean }
-  | { readonly kind: "no-mapping" }
-  | { readonly kind: "read-only" }
-  | { readonly kind: "out-of-memory" };
+  | { readonly kind: "no-mapping" | "read-only" | FaultInFailure };
 
 /** What the host's page table says about one page; `pfn` is absent when the page is not resident. */
 export interface HostPage {
   readonly hva: Hva;
   readonly pfn: Pfn | undefined;
+  /** Size of the entry; 1 when there is none. */
+  readonly level: HostLevel;
   readonly writable: boolean;
   readonly accessed: boolean;
   readonly dirty: boolean;
   readonly swapped: boolean;
+  /** Pages of the process that lie in the frame, this one among them. */
+  readonly sharers: number;
 }
 
-export interface HostProcessState {
-  readonly mappings: readonly MappingState[];
-  /** Pages on the swap device, by rising address. */
-  readonly swap: readonly (readonly [hva: number, bytes: Uint8Array])[];
-}
+const NO_MAPPING: FaultIn = { kind: "no-mapping" };
+const READ_ONLY: FaultIn = { kind: "read-only" };
 
 /**
  * The process a virtual machine belongs to: its address space (hva) and the page table behind it
- * (hva → pfn). Pages appear on demand, zero; every change of a present entry is announced to the
- * notifiers.
+ * (hva → pfn). Pages appear on demand; every change of a present entry is announced to the notifiers.
  */
 export class HostProcess {
-  readonly notifiers = new Notifiers();
-  private list: Mapping[] = [];
-  private readonly owners = new Map<Pfn, Hva>();
-  /** Contents of swapped pages: never written once they are here, so states may share them. */
-  private readonly swap = new Map<Hva, Uint8Array>();
+  readonly space: AddressSpace;
+  /** Answer of `faultIn`, which is on the path of every fault and so allocates nothing. */
+  private readonly found: { kind: "page"; pfn: Pfn; writable: boolean };
 
   constructor(
     readonly memory: HostMemory,
-    private readonly trace: Trace,
-  ) {}
+    trace: Trace,
+  ) {
+    this.space = new AddressSpace(memory, trace);
+    this.found = { kind: "page", pfn: memory.zones.guest.first, writable: false };
+  }
 
+  get notifiers(): Notifiers {
+    return this.space.notifiers;
+  }
   /** By rising address. */
   get mappings(): readonly Mapping[] {
-    return this.list;
+    return this.space.mappings.all;
+  }
+  mappingAt(address: Hva): Mapping | undefined {
+    return this.space.mappings.at(address);
   }
 
   mmap(start: Hva, size: number, backing: Backing): { readonly kind: "mapped" } | Refused {
-    const wrong = this.wrongRange(start, size);
+    const wrong = wrongRange(start, size);
     if (wrong) return { kind: "refused", reason: wrong };
-    const other = this.list.find((m) => m.start < start + size && start < m.end);
+    const other = this.space.mappings.firstIn(start, hva(start + size));
     if (other)
       return refuse(
         `hva ${hex(start)} is already mapped by the area at ${hex(other.start)}`,
         "unmap it first",
       );
-    this.list.push(new Mapping(start, size / PAGE_SIZE, backing));
-    this.list.sort((a, b) => a.start - b.start);
+    if (backing.kind === "file" && !this.space.files.has(backing.file))
+      return refuse(`hva ${hex(start)}: there is no file "${backing.file}"`, "create it first");
+    this.space.mappings.insert(new Mapping(start, size / PAGE_SIZE, backing));
     return { kind: "mapped" };
   }
 
   /** Unmaps what there is in the range, as munmap does; holes in it are no error. */
   munmap(start: Hva, size: number): { readonly kind: "unmapped" } | Refused {
-    const wrong = this.wrongRange(start, size);
+    const wrong = wrongRange(start, size);
     if (wrong) return { kind: "refused", reason: wrong };
-    const range: HvaRange = { start, end: hva(start + size) };
-    this.notifiers.around(range, () => {
-      this.list = this.list.flatMap((mapping) => this.without(mapping, range));
-    });
+    unmapRange(this.space, { start, end: hva(start + size) });
     return { kind: "unmapped" };
   }
 
-  /** Makes the page resident, as an access by this process would. */
+  /** A file whose bytes are these, up to its size in pages with zeros after them. */
+  createFile(name: string, pages: number, bytes = new Uint8Array(0)): Refused | undefined {
+    if (this.space.files.has(name))
+      return refuse(`the host has a file "${name}" already`, "choose another name");
+    const file = new HostFile(name, pages);
+    for (let page = 0; page * PAGE_SIZE < bytes.length; page++) {
+      const content = new Uint8Array(PAGE_SIZE);
+      content.set(bytes.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE));
+      file.write(page, content);
+    }
+    this.space.files.set(name, file);
+    return undefined;
+  }
+
+  /**
+   * Makes the page resident, as an access by this process would: a write brings a copy of a page that
+   * others see. The answer is good until the next call.
+   */
   faultIn(address: Hva, write: boolean): FaultIn {
-    const mapping = this.mappingAt(address);
-    if (!mapping) return { kind: "no-mapping" };
+    const { space, found } = this;
+    const mapping = space.mappings.at(address);
+    if (!mapping) return NO_MAPPING;
     const { writable } = mapping.backing;
-    if (write && !writable) return { kind: "read-only" };
+    if (write && !writable) return READ_ONLY;
     const index = mapping.indexOf(address);
-    const frame = mapping.frame(index) ?? this.populate(mapping, index, write);
-    if (frame === undefined) return { kind: "out-of-memory" };
-    mapping.mark(index, write ? MARK.accessed | MARK.dirty : MARK.accessed);
-    return { kind: "page", pfn: frame, writable };
+    let failure: FaultInFailure | undefined;
+    if (mapping.frame(index) === undefined) failure = populate(space, mapping, index, write);
+    const entry = mapping.entry(index);
+    if (write && !failure && mapping.isMarked(entry, MARK.protected))
+      failure = breakSharing(space, mapping, entry);
+    const frame = mapping.frame(index);
+    if (failure || frame === undefined) return { kind: failure ?? "out-of-memory" };
+    mapping.mark(entry, write ? MARK.accessed | MARK.dirty : MARK.accessed);
+    found.pfn = frame;
+    found.writable = writable && !mapping.isMarked(entry, MARK.protected);
+    return found;
   }
 
   /** The frame behind an address if the page is resident. Changes nothing. */
   translate(address: Hva): Pfn | undefined {
-    const mapping = this.mappingAt(address);
+    const mapping = this.space.mappings.at(address);
     return mapping?.frame(mapping.indexOf(address));
+  }
+
+  /** The page table lets this process write to the resident page. Changes nothing. */
+  isWritable(address: Hva): boolean {
+    const mapping = this.space.mappings.at(address);
+    if (!mapping?.backing.writable) return false;
+    const index = mapping.indexOf(address);
+    if (mapping.frame(index) === undefined) return false;
+    return !mapping.isMarked(mapping.entry(index), MARK.protected);
+  }
+
+  /** Size of the entry that maps this address: 1 also when none does. */
+  mappingLevel(address: Hva): HostLevel {
+    const mapping = this.space.mappings.at(address);
+    return mapping?.level(mapping.indexOf(address)) ?? 1;
   }
 
   /** What the page table says; undefined where nothing is mapped. Changes nothing. */
@@ -108,151 +158,86 @@ export class HostProcess {
     const mapping = this.mappingAt(address);
     if (!mapping) return undefined;
     const index = mapping.indexOf(address);
+    const entry = mapping.entry(index);
+    const frame = mapping.frame(index);
     return {
       hva: mapping.addressOf(index),
-      pfn: mapping.frame(index),
-      writable: mapping.backing.writable,
-      accessed: mapping.isMarked(index, MARK.accessed),
-      dirty: mapping.isMarked(index, MARK.dirty),
+      pfn: frame,
+      level: mapping.level(index),
+      writable: mapping.backing.writable && !mapping.isMarked(entry, MARK.protected),
+      accessed: mapping.isMarked(entry, MARK.accessed),
+      dirty: mapping.isMarked(entry, MARK.dirty),
       swapped: mapping.isMarked(index, MARK.swapped),
+      sharers: frame === undefined ? 0 : this.space.owners.count(frame),
     };
   }
 
   /**
-   * What a read of the page would see, wherever it is: in a frame (live bytes), on the swap device, or
-   * nowhere yet (zeros). Undefined where nothing is mapped. Changes nothing.
+   * What a read of the page would see, wherever it is: in a frame (live bytes), on the swap device, in a
+   * file, or nowhere yet (zeros). Undefined where a read would fail. Changes nothing.
    */
   contents(address: Hva): Uint8Array | undefined {
     const mapping = this.mappingAt(address);
     if (!mapping) return undefined;
     const index = mapping.indexOf(address);
+    const { memory, space } = this;
     const frame = mapping.frame(index);
-    if (frame !== undefined) return this.memory.frameBytes(frame);
-    return this.swap.get(mapping.addressOf(index)) ?? new Uint8Array(PAGE_SIZE);
+    if (frame !== undefined) return memory.frameBytes(frame);
+    const { backing } = mapping;
+    if (mapping.isMarked(index, MARK.swapped)) return space.swap.get(mapping.addressOf(index));
+    if (backing.kind === "anonymous") return new Uint8Array(PAGE_SIZE);
+    const file = space.files.get(backing.file);
+    const page = backing.firstPage + index;
+    if (!file || page >= file.pages) return undefined;
+    const cached = file.cache.get(page);
+    if (cached !== undefined) return memory.frameBytes(cached);
+    return file.lost ? undefined : (file.read(page) ?? new Uint8Array(PAGE_SIZE));
   }
 
-  /** Page of this process that lies in a frame. */
+  /** Lowest page of this process that lies in a frame. */
   hvaOf(frame: Pfn): Hva | undefined {
-    return this.owners.get(frame);
+    return this.space.owners.one(frame);
   }
-
-  /** Largest level at which the host maps this address: 1, as all host pages are 4 KiB yet. */
-  mappingLevel(_address: Hva): 1 {
-    return 1;
+  /** All of them, rising. */
+  hvasOf(frame: Pfn): readonly Hva[] {
+    return this.space.owners.all(frame);
   }
 
   /** Use that was seen elsewhere (A and D bits of an spte that was dropped) comes home. */
   markUsed(frame: Pfn, dirty: boolean): void {
-    const address = this.owners.get(frame);
-    const mapping = address === undefined ? undefined : this.mappingAt(address);
-    if (address === undefined || !mapping) return;
-    mapping.mark(mapping.indexOf(address), dirty ? MARK.accessed | MARK.dirty : MARK.accessed);
+    const { owners } = this.space;
+    const first = owners.one(frame);
+    if (first === undefined) return;
+    const marks = dirty ? MARK.accessed | MARK.dirty : MARK.accessed;
+    this.markAt(first, marks);
+    for (const address of owners.others(frame)) this.markAt(address, marks);
+  }
+  private markAt(address: Hva, marks: number): void {
+    const mapping = this.space.mappings.at(address);
+    mapping?.mark(mapping.entry(mapping.indexOf(address)), marks);
   }
 
-  mappingAt(address: Hva): Mapping | undefined {
-    for (const mapping of this.list) if (mapping.has(address)) return mapping;
-    return undefined;
-  }
-
-  /** Moves a resident page into another frame, the old one becoming free. Between start and end only. */
-  replace(mapping: Mapping, index: number, frame: Pfn): void {
-    const old = mapping.frame(index);
-    if (old !== undefined) {
-      this.memory.frameBytes(frame).set(this.memory.frameBytes(old));
-      this.release(old);
-    }
-    mapping.setFrame(index, frame);
-    this.owners.set(frame, mapping.addressOf(index));
-  }
-
-  /** Takes a resident page to the swap device. Between start and end only. */
-  evict(mapping: Mapping, index: number): void {
-    const frame = mapping.frame(index);
-    if (frame === undefined) return;
-    this.swap.set(mapping.addressOf(index), this.memory.frameBytes(frame).slice());
-    mapping.setFrame(index, undefined);
-    mapping.clear(index, MARK.accessed | MARK.dirty);
-    mapping.mark(index, MARK.swapped);
-    this.release(frame);
+  /** What must hold and does not, as sentences. */
+  check(): string[] {
+    return checkHost(this.space);
   }
 
   save(): HostProcessState {
-    return {
-      mappings: this.list.map((mapping) => mapping.save()),
-      swap: [...this.swap].sort(([a], [b]) => a - b),
-    };
+    return this.space.save();
   }
-
   /** The frames' own state is `HostMemory`'s; restore that too. */
   restore(state: HostProcessState): void {
-    this.list = state.mappings.map(Mapping.restored);
-    this.swap.clear();
-    for (const [at, bytes] of state.swap) this.swap.set(hva(at), bytes);
-    this.owners.clear();
-    for (const mapping of this.list)
-      for (let i = 0; i < mapping.pages; i++) {
-        const frame = mapping.frame(i);
-        if (frame !== undefined) this.owners.set(frame, mapping.addressOf(i));
-      }
-  }
-
-  private populate(mapping: Mapping, index: number, write: boolean): Pfn | undefined {
-    const address = mapping.addressOf(index);
-    const swapped = this.swap.get(address);
-    const { memory } = this;
-    // A page that comes back has lost its place: so a stale copy of its old frame number shows.
-    const frame = swapped
-      ? memory.allocateSpare("guest")
-      : (memory.allocateAt(homeOf(address)) ?? memory.allocateSpare("guest"));
-    if (frame === undefined) return undefined;
-    if (swapped) {
-      memory.frameBytes(frame).set(swapped);
-      this.swap.delete(address);
-      mapping.clear(index, MARK.swapped);
-    }
-    mapping.setFrame(index, frame);
-    this.owners.set(frame, address);
-    this.trace.emit(swapped ? "host_swap_in" : "host_fault_in", {
-      hva: address,
-      pfn: frame,
-      write,
-    });
-    return frame;
-  }
-
-  /** What is left of a mapping without the range; the pages inside it are freed. */
-  private without(mapping: Mapping, range: HvaRange): Mapping[] {
-    if (mapping.end <= range.start || range.end <= mapping.start) return [mapping];
-    const from = Math.max(0, mapping.indexOf(range.start));
-    const to = Math.min(mapping.pages, mapping.indexOf(range.end));
-    for (let i = from; i < to; i++) {
-      const frame = mapping.frame(i);
-      if (frame !== undefined) this.release(frame);
-      this.swap.delete(mapping.addressOf(i));
-    }
-    const rest: Mapping[] = [];
-    if (from > 0) rest.push(mapping.part(0, from));
-    if (to < mapping.pages) rest.push(mapping.part(to, mapping.pages));
-    return rest;
-  }
-
-  private release(frame: Pfn): void {
-    this.owners.delete(frame);
-    this.memory.free(frame);
-  }
-
-  private wrongRange(start: Hva, size: number): string | undefined {
-    if (start % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0 || size <= 0)
-      return `hva ${hex(start)}, size ${hex(size)}: both must be multiples of 0x1000, and the size not zero`;
-    if (start < PAGE_SIZE || start + size > HVA_LIMIT)
-      return `hva ${hex(start)}, size ${hex(size)} is not inside 0x1000 … ${hex(HVA_LIMIT)}: choose another address`;
-    return undefined;
+    this.space.restore(state);
   }
 }
 
-/** Frame where a page goes when it is free: the k-th page from `GUEST_HVA` in the k-th guest frame. */
-const homeOf = (address: Hva): Pfn =>
-  pfn(ZONE_BASE.guest + Math.floor((address - GUEST_HVA) / PAGE_SIZE));
+function wrongRange(start: Hva, size: number): string | undefined {
+  if (start % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0 || size <= 0)
+    return `hva ${hex(start)}, size ${hex(size)}: both must be multiples of 0x1000, and the size not zero`;
+  if (start < PAGE_SIZE || start + size > HVA_LIMIT)
+    return `hva ${hex(start)}, size ${hex(size)} is not inside 0x1000 … ${hex(HVA_LIMIT)}: choose another address`;
+  return undefined;
+}
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 const refuse = (what: string, advice: string): Refused => ({

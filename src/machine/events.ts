@@ -7,8 +7,12 @@ export const MACHINE_EVENTS: Readonly<Record<string, string>> = {
   triple_fault: "a fault while delivering a double fault: the vCPU shuts down",
   unassigned_io: "a port without a device was accessed",
   unassigned_mmio: "a guest physical address without memory or device was accessed",
-  host_fault_in: "a page of the host process became resident, zero",
+  host_fault_in: "a page of the host process became resident, zero or read from a file",
   host_swap_in: "a page came back from the host's swap device",
   host_swap_out: "a page of the host process went to the swap device",
   host_migrate: "a page of the host process moved to another frame",
+  host_merge: "a page of the host process came to share the frame of one with the same bytes",
+  host_cow: "a write to a shared page of the host process gave it a frame of its own",
+  host_collapse: "2 MiB of the host process became one huge page",
+  host_split: "a huge page of the host process became 4 KiB pages",
 };

@@ -72,9 +72,9 @@ describe("host actions", () => {
     };
     assert.match(reason("swap-out", 8), /0x7f0000008000 is not mapped: choose/);
     assert.match(reason("migrate", 3), /not resident, so there is nothing to migrate: touch/);
-    assert.match(reason("merge", 2), /same-page merging is not available .* use swap-out/);
-    assert.match(reason("collapse", 2), /huge page/);
-    assert.match(reason("split", 2), /huge page/);
+    assert.match(reason("merge", 2), /no other page has the bytes of .*2000: give/);
+    assert.match(reason("collapse", 2), /2 MiB around it are not all in one mapping/);
+    assert.match(reason("split", 2), /not in a huge page: collapse/);
     const full = host({ low: 1, guest: 1, mmu: 1 });
     full.process.faultIn(page(0), true);
     full.heard.length = 0;

@@ -15,7 +15,7 @@ describe("HostProcess", () => {
     assert.equal(process.translate(hva(page(3) + 0xfff)), 0x100003);
     assert.equal(process.translate(page(4)), undefined, "its neighbour does not");
     assert.equal(memory.tables.read64(hpaOf(pfn(0x100003))), 0n);
-    assert.deepEqual(events[0]?.fields, { hva: page(3), pfn: 0x100003, write: false });
+    assert.deepEqual(events[0]?.fields, { hva: page(3), pfn: 0x100003, level: 1, write: false });
     process.faultIn(page(3), true);
     assert.equal(events.length, 1, "resident pages make no event");
   });

@@ -1,3 +1,4 @@
+import type { FaultIn } from "../../host";
 import { reachPoint } from "./announce";
 import type { MmuContext } from "./context";
 import { type Fault, NOSLOT_PFN } from "./fault-state";
@@ -64,7 +65,7 @@ export function retry(state: MmuState, why: string): Ret {
   return RET.retry;
 }
 
-function failureText(kind: "no-mapping" | "read-only" | "out-of-memory", hva: number): string {
+function failureText(kind: Exclude<FaultIn["kind"], "page">, hva: number): string {
   const at = `hva 0x${hva.toString(16)}`;
   switch (kind) {
     case "no-mapping":
@@ -73,5 +74,9 @@ function failureText(kind: "no-mapping" | "read-only" | "out-of-memory", hva: nu
       return `${at} behind a writable memslot is read-only in the host process: make the slot read-only`;
     case "out-of-memory":
       return `the host has no free frame for ${at}: give the machine more host memory`;
+    case "past-end-of-file":
+      return `${at} behind a memslot lies beyond the end of its file (SIGBUS): make the file longer`;
+    case "file-lost":
+      return `${at} behind a memslot cannot be read as its file is gone (SIGBUS): bring the file back`;
   }
 }

@@ -56,7 +56,7 @@ function prefetchOne(
   if (!slot?.visible || slot.readonly || (access & ACC.write && slot.logsDirty)) return false;
   const at = slot.hvaOf(frame);
   const pfn = state.hostProcess.translate(at);
-  if (pfn === undefined || !state.hostProcess.mappingAt(at)?.backing.writable) return false;
+  if (pfn === undefined || !state.hostProcess.isWritable(at)) return false;
   const target = { slot, gfn: frame, pfn, access, hostWritable: true, write: false };
   mmuSetSpte(state, context, page.base + index, target, ON_PREFETCH);
   return true;

@@ -81,8 +81,8 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     entry(view) {
       if (!view.leaf || !view.hostWritable) return undefined;
       const { slot } = view;
-      const host = slot && view.state.hostProcess.mappingAt(hva(slot.hvaOf(view.gfn)));
-      return !slot || slot.readonly || !host?.backing.writable
+      const writable = slot && view.state.hostProcess.isWritable(hva(slot.hvaOf(view.gfn)));
+      return !slot || slot.readonly || !writable
         ? `${view} is host-writable over read-only memory`
         : undefined;
     },
