@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { GUEST_HVA, performHostAction } from "../../src/host";
-import { CR0, gfn, hva } from "../../src/x86";
+import { CR0, gfn, gpa, hva } from "../../src/x86";
 import { checked } from "../kvm/checked";
 import { Guest } from "../kvm/guest";
 import { NP, sp, touchedGuest } from "../kvm/tables";
@@ -165,6 +165,24 @@ describe("golden trace G14: the host swaps a page out", () => {
     const pfn = BigInt(g.process.translate(at)!);
     assert.equal(g.spte(sp(3, 5)), (pfn << 12n) | 0xe67n);
     assert.notEqual(pfn, 0x100009n);
+  });
+
+  it("G14 F-007 a merged page is mapped read-only, and a write breaks the sharing", () => {
+    const g = touchedGuest(checked);
+    const at = g.vm.slots[0]!.hvaOf(gfn(9));
+    g.vm.memory.write(gpa(0xc000), new Uint8Array([1]));
+    g.log.length = 0;
+    assert.equal(performHostAction(g.process, g.trace, "merge", at).kind, "done");
+    assert.equal(g.spte(sp(3, 5)), NP);
+    assert.equal(g.process.translate(at), 0x10000c);
+    assert.deepEqual(g.read(3, 0x5000), { kind: "ok", value: 1n, emulated: false });
+    assert.equal(g.spte(sp(3, 5)), 0x10000c825n);
+    assert.deepEqual(g.write(3, 0x5000, 7), { kind: "ok", value: 7n, emulated: false });
+    const pfn = BigInt(g.process.translate(at)!);
+    assert.notEqual(pfn, 0x10000cn);
+    assert.equal(g.spte(sp(3, 5)), (pfn << 12n) | 0xe67n);
+    assert.equal(g.entryAt(0xc000), 1n, "the other page is as it was");
+    assert.deepEqual(g.process.check(), []);
   });
 
   it("F-112 a page that moves between lookup and lock is not mapped", () => {

@@ -1,4 +1,4 @@
-import { GUEST_HVA, HostMemory, HostProcess, hostMemoryBytes } from "../../src/host";
+import { type Backing, GUEST_HVA, HostMemory, HostProcess, hostMemoryBytes } from "../../src/host";
 import { formatEvent, type Vcpu, Vm } from "../../src/kvm";
 import {
   ACCESS,
@@ -21,6 +21,8 @@ export interface GuestOptions {
   /** Frames of RAM in slot 0. */
   readonly pages?: number;
   readonly mmuPages?: number;
+  /** What lies behind slot 0: plain anonymous memory unless said. */
+  readonly backing?: Backing;
   /** Called after every step with what the step was: the invariant checker. */
   readonly check?: ((guest: Guest, step: string) => void) | undefined;
 }
@@ -50,7 +52,11 @@ export class Guest {
     this.memory = new WebAssembly.Memory({ initial: Math.ceil(size / 0x10000) });
     this.host = new HostMemory(this.memory, 0x10000, zones);
     this.process = new HostProcess(this.host, this.trace);
-    this.process.mmap(GUEST_HVA, pages * 4096, { kind: "anonymous", writable: true });
+    this.process.mmap(
+      GUEST_HVA,
+      pages * 4096,
+      options.backing ?? { kind: "anonymous", writable: true },
+    );
     this.vm = new Vm({
       memory: this.memory,
       host: this.host,

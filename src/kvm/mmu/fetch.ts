@@ -121,7 +121,8 @@ export function announceRequested(state: MmuState, fault: Fault): void {
   if (!state.trace.wants("kvm_mmu_spte_requested")) return;
   state.trace.emit("kvm_mmu_spte_requested", {
     gfn: fault.gfn,
-    pfn: fault.pfn,
+    // Of the page that was asked for, also when the mapping begins before it.
+    pfn: fault.pfn + (fault.gfn % pagesPerLevel(fault.goalLevel)),
     level: fault.goalLevel,
   });
 }
