@@ -1,22 +1,8 @@
 // The table of the bits of guest paging-structure entries, and which rows an entry has.
 import { type EntryBit, flagText } from "./entry-bit";
-import type { Format, PagingMode } from "./format";
-
-/**
- * What an entry is: `table` points to a lower table, `page` is a PTE, `large` maps a page above
- * level 1, `register` is a PAE PDPTE.
- */
-export type EntryRole = "table" | "page" | "large" | "register";
-
-interface Row extends EntryBit {
-  readonly roles: readonly EntryRole[];
-  /** All modes when absent. */
-  readonly modes?: readonly PagingMode[];
-  /** All levels when absent. */
-  readonly levels?: readonly number[];
-  /** Only at levels where the format allows large pages. */
-  readonly whereLarge?: true;
-}
+import { EPT_BITS } from "./ept-bits";
+import type { Format } from "./format";
+import type { EntryRole, FormatBit } from "./format-bit";
 
 const inMemory = ["table", "page", "large"] as const;
 const everywhere = [...inMemory, "register"] as const;
@@ -24,7 +10,7 @@ const leaf = ["page", "large"] as const;
 const wide = ["PAE", "4-level", "5-level"] as const;
 const long = ["4-level", "5-level"] as const;
 
-const rows: readonly Row[] = [
+const rows: readonly FormatBit[] = [
   {
     bit: 0,
     id: "p",
@@ -300,7 +286,7 @@ export function entryRole(format: Format, level: number, entry: bigint): EntryRo
 /** The rows that give an entry at this level its meaning. */
 export function entryBits(format: Format, level: number, entry: bigint): readonly EntryBit[] {
   const role = entryRole(format, level, entry);
-  return rows.filter(
+  return (format.ept ? EPT_BITS : rows).filter(
     ({ roles, modes, levels, whereLarge }) =>
       roles.includes(role) &&
       (!whereLarge || format.large[level] === true) &&
@@ -311,7 +297,7 @@ export function entryBits(format: Format, level: number, entry: bigint): readonl
 
 /** Letters of the bits that are set: "P W U A D"; "not present" when the entry is not used. */
 export const entryFlags = (format: Format, level: number, entry: bigint): string =>
-  entry & 1n ? flagText(entryBits(format, level, entry), entry) : "not present";
+  entry & BigInt(format.present) ? flagText(entryBits(format, level, entry), entry) : "not present";
 
 /** The 4 KiB frame of the table or of the first page that the entry points to. */
 export function entryFrame(format: Format, level: number, entry: bigint): number {

@@ -1,12 +1,14 @@
 /** Which of the paging modes of SDM 3A 4.1.1 is in force. */
 export type PagingMode = "none" | "32-bit" | "PAE" | "4-level" | "5-level";
+/** What tables are made of; NPT's are those of a paging mode. */
+export type FormatMode = PagingMode | "EPT";
 
 /**
- * A paging format as data (SDM 3A 4.3, 4.4, 4.5). Arrays are indexed by level; level 1 is the table
+ * A paging format as data (SDM 3A 4.3, 4.4, 4.5; EPT: 3C 28.3). Arrays are indexed by level; level 1 is the table
  * whose entries always map 4 KiB pages, index 0 is unused.
  */
 export interface Format {
-  readonly mode: PagingMode;
+  readonly mode: FormatMode;
   /** Level of the root table; 0 = no paging. */
   readonly levels: number;
   readonly entryBytes: 4 | 8;
@@ -21,9 +23,18 @@ export interface Format {
   readonly rootInRegisters: boolean;
   /** Bits 62:59 of a leaf are a protection key when CR4.PKE = 1 (SDM 3A 4.6.2). */
   readonly protectionKeys: boolean;
+  /** Bits of the low half of an entry: one of them makes it present. */
+  readonly present: number;
+  /** Bits of the low half that a walk sets; 0 when it sets none (EPT without A/D flags). */
+  readonly accessed: number;
+  readonly dirty: number;
+  /** Entries have EPT's rights and memory types (SDM 3C 28.3.2). */
+  readonly ept: boolean;
 }
 
+const flags = { present: 0x1, accessed: 0x20, dirty: 0x40, ept: false } as const;
 const wide = {
+  ...flags,
   entryBytes: 8,
   shift: [0, 12, 21, 30, 39, 48],
   indexMask: 511,
@@ -53,6 +64,7 @@ const pae: Format = {
   protectionKeys: false,
 };
 const twoLevel: Format = {
+  ...flags,
   mode: "32-bit",
   levels: 2,
   entryBytes: 4,
@@ -72,6 +84,17 @@ export const paeFormat = (): Format => pae;
 /** 32-bit paging; with CR4.PSE = 0 bit 7 of a PDE is ignored. */
 export const twoLevelFormat = (pse: boolean): Format => (pse ? twoLevelPse : twoLevel);
 export const nonpagingFormat = (): Format => nonpaging;
+
+/** EPT with 4 or 5 levels; `accessedDirty` is bit 6 of the EPTP. Page sizes are a matter of reserved bits. */
+export const eptFormat = (levels: 4 | 5, accessedDirty: boolean): Format => ({
+  ...longFormat(levels),
+  mode: "EPT",
+  protectionKeys: false,
+  present: 0x7,
+  accessed: accessedDirty ? 0x100 : 0,
+  dirty: accessedDirty ? 0x200 : 0,
+  ept: true,
+});
 
 /** Number of entries in one table of this format. */
 export const entriesPerTable = (format: Format): number => format.indexMask + 1;

@@ -47,23 +47,31 @@ export class HardwareWalker<A extends Physical> {
     answer.kind = answer.offset < 0 ? "device" : "ram";
     answer.gpa = result.frame * 4096 + (result.vaLo & 0xfff);
     answer.global = result.global;
-    answer.allow = this.allowed(access, ac);
+    answer.allow = allowedAccesses(this.rules, result, access, ac);
     return answer;
   }
+}
 
-  /** Accesses of the same mode that this translation lets through without another walk. */
-  private allowed(access: number, ac: boolean): number {
-    const mode = access & (ACCESS.user | ACCESS.implicit);
-    let allow = this.refuses(mode, ac) ? 0 : ALLOW.read;
-    // A write to a clean page must come back to set D, also where CR0.WP = 0 makes W immaterial.
-    if (this.result.dirty && !this.refuses(mode | ACCESS.write, ac)) allow |= ALLOW.write;
-    if (!this.refuses(mode | ACCESS.fetch, ac)) allow |= ALLOW.exec;
-    return allow;
-  }
+/** Accesses of the same mode that a translation under `rules` lets through without another walk. */
+export function allowedAccesses<A extends Physical>(
+  rules: WalkRules,
+  result: WalkResult<A>,
+  access: number,
+  ac: boolean,
+): number {
+  const mode = access & (ACCESS.user | ACCESS.implicit);
+  let allow = refuses(rules, result, mode, ac) ? 0 : ALLOW.read;
+  // A write to a clean page must come back to set D, also where CR0.WP = 0 makes W immaterial.
+  if (result.dirty && !refuses(rules, result, mode | ACCESS.write, ac)) allow |= ALLOW.write;
+  if (!refuses(rules, result, mode | ACCESS.fetch, ac)) allow |= ALLOW.exec;
+  return allow;
+}
 
-  private refuses(access: number, ac: boolean): boolean {
-    const { permissions, pkruMask, pkru } = this.rules;
-    const { access: rights, pkey } = this.result;
-    return permissionFault(permissions, pkruMask, pkru, rights, pkey, walkAccess(access, ac)) !== 0;
-  }
+function refuses<A extends Physical>(
+  { permissions, pkruMask, pkru }: WalkRules,
+  { access: rights, pkey }: WalkResult<A>,
+  access: number,
+  ac: boolean,
+): boolean {
+  return permissionFault(permissions, pkruMask, pkru, rights, pkey, walkAccess(access, ac)) !== 0;
 }

@@ -1,4 +1,5 @@
 import { CR0, CR4, EFER } from "../cpu/layout";
+import { NO_BAD_MT_XWR } from "./ept-misconfiguration";
 import {
   type Format,
   longFormat,
@@ -65,6 +66,7 @@ export function walkRules(controls: PagingControls, features: PagingFeatures, pk
   return {
     format,
     reserved: reservedMasks(format, { ...features, nx }),
+    badMtXwr: NO_BAD_MT_XWR,
     permissions: permissionTable({ wp, nx, smep, smap }),
     pkruMask: pkruMaskOf(format.protectionKeys && (cr4 & CR4.PKE) !== 0n, wp),
     pkru,

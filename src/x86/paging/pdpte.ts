@@ -1,5 +1,5 @@
 import { CR0, CR4 } from "../cpu/layout";
-import type { PagingMode } from "./format";
+import type { FormatMode } from "./format";
 import { pdpteReserved } from "./reserved";
 import type { Entry, Physical, TablePort } from "./table-port";
 import type { PdpteRegisters } from "./walk";
@@ -20,7 +20,7 @@ export const pdpteTable = (cr3: bigint): number => Number(cr3 & 0xffffffe0n);
  * Address of the top table that CR3 names outside PAE paging: bits 51:12, or 31:12 with 4-byte
  * entries (SDM 3A tables 4-3, 4-12). PCID, PWT and PCD are not part of it.
  */
-export const topTable = (mode: PagingMode, cr3: bigint): number =>
+export const topTable = (mode: FormatMode, cr3: bigint): number =>
   Number(cr3 & (mode === "32-bit" ? 0xfffff000n : 0xffffffffff000n));
 
 /**

@@ -19,19 +19,28 @@ export type ReservedMasks = Uint32Array;
 /** Position of the low half of the mask for an entry at `level` whose bit 7 is `bit7` (0 or 1). */
 export const reservedAt = (level: number, bit7: number): number => 2 * (level + 8 * bit7);
 
-const bits = (low: number, high: number): bigint =>
+/** Bits `low`…`high`; none when `high` is below `low`. */
+export const bits = (low: number, high: number): bigint =>
   high < low ? 0n : ((1n << BigInt(high - low + 1)) - 1n) << BigInt(low);
 const bit = (n: number): bigint => bits(n, n);
 
 /** Reserved bits by level and by bit 7 (SDM 3A 4.3 … 4.5, tables 4-4 … 4-20). */
-export function reservedMasks(format: Format, inputs: ReservedInputs): ReservedMasks {
+export const reservedMasks = (format: Format, inputs: ReservedInputs): ReservedMasks =>
+  maskTable(format, (level, bit7) =>
+    format.entryBytes === 4
+      ? short(format, inputs, level, bit7)
+      : long(format, inputs, level, bit7),
+  );
+
+/** Fills a table of masks by level and bit 7. */
+export function maskTable(
+  format: Format,
+  maskOf: (level: number, bit7: number) => bigint,
+): ReservedMasks {
   const masks = new Uint32Array(32);
   for (let level = 1; level <= format.levels; level++)
     for (const bit7 of [0, 1]) {
-      const mask =
-        format.entryBytes === 4
-          ? short(format, inputs, level, bit7)
-          : long(format, inputs, level, bit7);
+      const mask = maskOf(level, bit7);
       masks[reservedAt(level, bit7)] = Number(mask & 0xffffffffn);
       masks[reservedAt(level, bit7) + 1] = Number(mask >> 32n);
     }

@@ -11,8 +11,11 @@ export interface Entry {
   hi: number;
 }
 
-/** What became of an A/D update: `read-only` leaves the bits as they are, `changed` restarts the walk. */
-export type ExchangeOutcome = "done" | "changed" | "read-only";
+/**
+ * What became of an A/D update: `read-only` leaves the bits as they are, `changed` restarts the walk,
+ * `unreadable` ends it.
+ */
+export type ExchangeOutcome = "done" | "changed" | "read-only" | "unreadable";
 
 /** Memory as the walker sees it: the only thing a walk reads or changes. */
 export interface TablePort<A extends Physical> {

@@ -1,6 +1,8 @@
 import { entryBits, entryName } from "./bits";
 import type { EntryBit } from "./entry-bit";
-import { entryRights } from "./entry-mask";
+import { rightsOf } from "./entry-mask";
+import { eptMisconfigured } from "./ept-misconfiguration";
+import type { FormatMode } from "./format";
 import { ACC, PFEC, permissionFault } from "./permission";
 import { reservedAt } from "./reserved";
 import type { Physical } from "./table-port";
@@ -28,6 +30,7 @@ export function walkFailure<A extends Physical>(
   result: WalkResult<A>,
 ): Failure {
   const reason = result.reason ?? "not-present";
+  if (rules.format.ept && reason !== "unreadable") return eptFailure(rules, access, result);
   switch (reason) {
     case "not-present":
       return at(result, reason, result.level, 0, "3A 4.7", "P is clear: nothing is mapped here");
@@ -58,10 +61,19 @@ function reservedFailure<A extends Physical>(rules: WalkRules, result: WalkResul
   const mask = (BigInt(rules.reserved[masks + 1] ?? 0) << 32n) | BigInt(rules.reserved[masks] ?? 0);
   const wrong = bitsOf(entry & mask);
   const named = wrong.length === 1 ? `bit ${wrong[0]} is` : `bits ${wrong.join(", ")} are`;
-  const sdm =
-    rules.format.mode === "32-bit" ? "3A 4.3" : rules.format.mode === "PAE" ? "3A 4.4" : "3A 4.5";
+  const sdm = RESERVED_SECTION[rules.format.mode];
   return at(result, "reserved", level, wrong[0], sdm, `${named} reserved here and set`);
 }
+
+/** Sections with the tables of reserved bits. */
+const RESERVED_SECTION: Readonly<Record<FormatMode, string>> = {
+  none: "3A 4.1.1",
+  "32-bit": "3A 4.3",
+  PAE: "3A 4.4",
+  "4-level": "3A 4.5",
+  "5-level": "3A 4.5",
+  EPT: "3C 28.3.3.1",
+};
 
 /** Tried in the order of SDM 3A 4.6.1: mode, write, fetch, then SMEP and SMAP. */
 function permissionFailure<A extends Physical>(
@@ -75,7 +87,7 @@ function permissionFailure<A extends Physical>(
     // Everything but the right; for the supervisor a page that SMEP and SMAP leave alone.
     const others = (user ? ACC.all : ACC.all & ~ACC.user) & ~right;
     const matters = permissionFault(rules.permissions, 0, 0, others, 0, (access & kind) | user);
-    return matters ? blamed(result, right) : 0;
+    return matters ? blamed(rules, result, right) : 0;
   };
   const refuse = (level: number, id: string, text: string): Failure => {
     const row = rowOf(rules, result, level, id);
@@ -96,11 +108,43 @@ function permissionFailure<A extends Physical>(
   return refuse(result.level, "u", `U is set at every level: ${guard} user pages`);
 }
 
+/** The same in the terms of EPT: violation (SDM 3C 28.3.3.2) or misconfiguration (28.3.3.1). */
+function eptFailure<A extends Physical>(
+  rules: WalkRules,
+  access: number,
+  result: WalkResult<A>,
+): Failure {
+  const reason = result.reason ?? "not-present";
+  const violation = "3C 28.3.3.2";
+  if (reason === "not-present") {
+    const text = "R, W and X are clear: nothing is mapped here";
+    return at(result, reason, result.level, 0, violation, text);
+  }
+  if (reason === "reserved") {
+    const low = result.entryLo(result.level);
+    if (!eptMisconfigured(rules.badMtXwr, low)) return reservedFailure(rules, result);
+    const rwx = "RWX".replace(/./g, (letter, i: number) => ((low >> i) & 1 ? letter : "-"));
+    const text = `rights ${rwx} with memory type ${(low >> 3) & 7} are a misconfiguration`;
+    return at(result, reason, result.level, undefined, "3C 28.3.3.1", text);
+  }
+  const [right, bit, text] =
+    access & PFEC.fetch
+      ? ([ACC.exec, 2, "X is clear: fetches are refused"] as const)
+      : access & PFEC.write && blamed(rules, result, ACC.write)
+        ? ([ACC.write, 1, "W is clear: writes are refused"] as const)
+        : ([ACC.user, 0, "R is clear: reads are refused"] as const);
+  return at(result, "permission", blamed(rules, result, right), bit, violation, text);
+}
+
 /** Highest level whose entry lacks the right; 0 when none does. */
-function blamed<A extends Physical>(result: WalkResult<A>, right: number): number {
+function blamed<A extends Physical>(
+  { format }: WalkRules,
+  result: WalkResult<A>,
+  right: number,
+): number {
   for (let level = result.top; level > result.level; level--)
     if (!(result.inheritedAccess(level - 1) & right)) return level;
-  const own = entryRights(result.entryLo(result.level), result.entryHi(result.level));
+  const own = rightsOf(format, result.entryLo(result.level), result.entryHi(result.level));
   return own & right ? 0 : result.level;
 }
 

@@ -26,7 +26,10 @@ export class WalkResult<A extends Physical> {
   top = 0;
   /** Frame of the 4 KiB page accessed, also inside a large page. Translations only. */
   frame = 0 as FrameOf<A>;
-  /** ACC rights of all levels; write is withheld while the leaf is not dirty and this is no write. */
+  /**
+   * ACC rights of all levels; write is withheld while the leaf is not dirty and this is no write.
+   * After a fault: of all levels, and none when the walk ended before the leaf.
+   */
   access = 0;
   /** G of the leaf, with CR4.PGE. */
   global = false;
@@ -51,6 +54,13 @@ export class WalkResult<A extends Physical> {
   /** Called by the walker at its start. */
   begin(va: bigint): void {
     this.whole[0] = va;
+    this.reason = undefined;
+    this.error = 0;
+  }
+  /** The same for an address that is a number, below 2^53. */
+  beginAt(address: number): void {
+    this.halves[0] = address;
+    this.halves[1] = address / 0x100000000;
     this.reason = undefined;
     this.error = 0;
   }

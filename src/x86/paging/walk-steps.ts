@@ -1,8 +1,9 @@
-import { type EntryRole, entryBits, entryFlags, entryName, entryRole } from "./bits";
+import { entryBits, entryFlags, entryName, entryRole } from "./bits";
 import { describeBits } from "./entry-bit";
-import { entryRights } from "./entry-mask";
+import { rightsOf } from "./entry-mask";
 import { errorFlags, errorText } from "./error-code";
 import { entryIndex, isCanonical } from "./format";
+import type { EntryRole } from "./format-bit";
 import { ACC } from "./permission";
 import type { FrameOf, PassivePort, Physical } from "./table-port";
 import { type WalkRoot, type WalkRules, walk } from "./walk";
@@ -78,7 +79,7 @@ export function inspectWalk<A extends Physical>(
   const element = (level: number, at: A, entryLo: number, entryHi: number): void => {
     const entry = (BigInt(entryHi) << 32n) | BigInt(entryLo);
     const role = entryRole(format, level, entry);
-    const own = role === "register" ? ACC.all : entryRights(entryLo, entryHi);
+    const own = role === "register" ? ACC.all : rightsOf(format, entryLo, entryHi);
     rights &= own;
     steps.push({
       level,

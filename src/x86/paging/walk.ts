@@ -1,4 +1,5 @@
-import { ENTRY, entryRights, tableAddress } from "./entry-mask";
+import { ENTRY, rightsOf, tableAddress } from "./entry-mask";
+import { eptMisconfigured } from "./ept-misconfiguration";
 import { entryIndex, type Format } from "./format";
 import { ACC, accessErrorBits, PFEC, permissionFault } from "./permission";
 import { type ReservedMasks, reservedAt } from "./reserved";
@@ -9,6 +10,8 @@ import { type FaultReason, IN_REGISTER, type WalkResult } from "./walk-result";
 export interface WalkRules {
   readonly format: Format;
   readonly reserved: ReservedMasks;
+  /** Under EPT: values of bits 5:0 that are a misconfiguration, one bit each, low half first. */
+  readonly badMtXwr: Uint32Array;
   /** See `permissionTable`. */
   readonly permissions: Uint8Array;
   /** 0 when protection keys are off. */
@@ -52,6 +55,31 @@ export function walk<A extends Physical>(
   sink?: WalkSink<A>,
 ): WalkResult<A> {
   out.begin(va);
+  return walkBegun(rules, root, access, port, out, sink);
+}
+
+/** The same walk for an address that is a number: a guest-physical one in the second dimension. */
+export function walkPhysical<A extends Physical>(
+  rules: WalkRules,
+  root: WalkRoot<A>,
+  address: number,
+  access: number,
+  port: TablePort<A>,
+  out: WalkResult<A>,
+  sink?: WalkSink<A>,
+): WalkResult<A> {
+  out.beginAt(address);
+  return walkBegun(rules, root, access, port, out, sink);
+}
+
+function walkBegun<A extends Physical>(
+  rules: WalkRules,
+  root: WalkRoot<A>,
+  access: number,
+  port: TablePort<A>,
+  out: WalkResult<A>,
+  sink: WalkSink<A> | undefined,
+): WalkResult<A> {
   if (rules.format.levels === 0) return withoutPaging(out);
   while (!attempt(rules, root, access, port, out, sink));
   return out;
@@ -72,6 +100,7 @@ function attempt<A extends Physical>(
   const { level } = out;
   const lo = out.entryLo(level);
   const hi = out.entryHi(level);
+  out.access = rights;
   const pkey = format.protectionKeys ? (hi >>> 27) & 0xf : 0;
   out.pkey = pkey;
   const code = permissionFault(rules.permissions, rules.pkruMask, rules.pkru, rights, pkey, access);
@@ -80,7 +109,14 @@ function attempt<A extends Physical>(
     return true;
   }
   const write = (access & PFEC.write) !== 0;
-  if (port.exchange && !setAccessedDirty(format, write, port, out, sink)) return false;
+  if (port.exchange) {
+    const set = setAccessedDirty(format, write, port, out, sink);
+    if (set === "changed") return false;
+    if (set === "unreadable") {
+      fault(rules, access, out, 0, "unreadable");
+      return true;
+    }
+  }
 
   const below = (format.pages[level] ?? 1) - 1;
   const lowFrame = ((lo >>> 12) & ~below) | ((out.vaLo >>> 12) & below);
@@ -88,9 +124,9 @@ function attempt<A extends Physical>(
   const highFrame = format.entryBytes === 8 ? hi & 0xfffff : level === 2 ? (lo >>> 13) & 0xf : 0;
   out.kind = "translation";
   out.frame = (highFrame * 0x100000 + lowFrame) as FrameOf<A>;
-  out.dirty = (out.entryLo(level) & ENTRY.dirty) !== 0;
+  out.dirty = format.dirty === 0 || (out.entryLo(level) & format.dirty) !== 0;
   // Without the D bit writes must come back here: it is set on the first one.
-  out.access = write || lo & ENTRY.dirty ? rights : rights & ~ACC.write;
+  out.access = write || format.dirty === 0 || lo & format.dirty ? rights : rights & ~ACC.write;
   out.global = rules.globalPages && (lo & ENTRY.global) !== 0;
   return true;
 }
@@ -105,7 +141,7 @@ function descend<A extends Physical>(
   sink: WalkSink<A> | undefined,
 ): number {
   const { format, reserved } = rules;
-  const { entryBytes } = format;
+  const { entryBytes, present } = format;
   const { vaLo, vaHi } = out;
   let level = format.levels;
   let table: number;
@@ -119,7 +155,7 @@ function descend<A extends Physical>(
     const hi = root[2 * index + 1] ?? 0;
     out.record(level, IN_REGISTER, lo, hi, ACC.all);
     sink?.element?.(level, IN_REGISTER as A, lo, hi);
-    if (!(lo & ENTRY.present)) return fault(rules, access, out, 0, "not-present");
+    if (!(lo & present)) return fault(rules, access, out, 0, "not-present");
     table = tableAddress(lo, hi);
     level--;
   }
@@ -134,44 +170,49 @@ function descend<A extends Physical>(
     const { lo, hi } = entry;
     out.record(level, at, lo, hi, rights);
     sink?.element?.(level, at, lo, hi);
-    if (!(lo & ENTRY.present)) return fault(rules, access, out, 0, "not-present");
+    if (!(lo & present)) return fault(rules, access, out, 0, "not-present");
     const masks = reservedAt(level, (lo >>> 7) & 1);
     if ((lo & (reserved[masks] ?? 0)) | (hi & (reserved[masks + 1] ?? 0)))
       return fault(rules, access, out, PFEC.reserved | PFEC.present, "reserved");
-    rights &= entryRights(lo, hi);
+    if (format.ept && eptMisconfigured(rules.badMtXwr, lo))
+      return fault(rules, access, out, PFEC.reserved | PFEC.present, "reserved");
+    rights &= rightsOf(format, lo, hi);
     if (level === 1 || (lo & ENTRY.large && format.large[level])) return rights;
     table = tableAddress(lo, hi);
     level--;
   }
 }
 
-/** Top-down; each entry is exchanged against the value the walk read. False when one has changed. */
+/**
+ * Top-down; each entry is exchanged against the value the walk read. `changed` when one no longer
+ * holds it, `unreadable` when one could no longer be reached.
+ */
 function setAccessedDirty<A extends Physical>(
   format: Format,
   write: boolean,
   port: TablePort<A>,
   out: WalkResult<A>,
   sink: WalkSink<A> | undefined,
-): boolean {
+): "done" | "changed" | "unreadable" {
   const desired = out.desired;
   const expected = out.scratch;
   for (let level = out.top; level >= out.level; level--) {
     const at = out.entryAt(level);
     if (at === IN_REGISTER) continue;
     const lo = out.entryLo(level);
-    const missing = (ENTRY.accessed | (write && level === out.level ? ENTRY.dirty : 0)) & ~lo;
+    const missing = (format.accessed | (write && level === out.level ? format.dirty : 0)) & ~lo;
     if (missing === 0) continue;
     expected.lo = lo;
     expected.hi = desired.hi = out.entryHi(level);
     desired.lo = (lo | missing) >>> 0;
     const outcome = port.exchange?.(at, format.entryBytes, expected, desired);
-    if (outcome === "changed") return false;
+    if (outcome === "changed" || outcome === "unreadable") return outcome;
     if (outcome !== "done") continue;
     out.setEntry(level, desired.lo, desired.hi);
-    if (missing & ENTRY.accessed) sink?.accessed?.(level, at);
-    if (missing & ENTRY.dirty) sink?.dirty?.(level, at);
+    if (missing & format.accessed) sink?.accessed?.(level, at);
+    if (missing & format.dirty) sink?.dirty?.(level, at);
   }
-  return true;
+  return "done";
 }
 
 function fault<A extends Physical>(
@@ -182,6 +223,7 @@ function fault<A extends Physical>(
   reason: FaultReason,
 ): -1 {
   out.kind = "fault";
+  if (reason !== "permission" && reason !== "protection-key") out.access = 0;
   out.error = code | accessErrorBits(access, rules.fetchReported);
   out.reason = reason;
   return -1;

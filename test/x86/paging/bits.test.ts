@@ -11,6 +11,7 @@ import {
   entryName,
   entryRights,
   entryRole,
+  eptFormat,
   errorFlags,
   errorText,
   type Format,
@@ -154,5 +155,22 @@ describe("error codes", () => {
     assert.equal(errorText(9), "supervisor read of a page with a reserved bit set in its tables");
     assert.equal(errorText(0x25), "user read of a page whose protection key refuses it");
     assert.equal(describeError(0x11)[4], "4 F fetch: by an instruction fetch");
+  });
+});
+
+describe("the bits of EPT entries", () => {
+  const format = eptFormat(4, true);
+
+  it("F-182 letters of the bits that are set, by what the entry is", () => {
+    assert.equal(entryFlags(format, 1, 0x9377n), "R W X IPAT A D");
+    assert.equal(entryFlags(format, 2, 0x9107n), "R W X A");
+    assert.equal(entryFlags(format, 2, 0x2000f3n), "R W IPAT PS");
+    assert.equal(entryFlags(format, 1, 0x9004n), "X");
+    assert.equal(entryFlags(format, 1, 0x9000n), "not present");
+  });
+
+  it("says the memory type and the frame", () => {
+    const fields = bitFields(entryBits(format, 1, 0x9377n), 0x9377n);
+    assert.deepEqual([fields.memtype, fields.frame], [6n, 9n]);
   });
 });

@@ -1,5 +1,8 @@
 import { ACCESS, CR0, CR4, EFER, type PagingControls, type PagingFeatures } from "../../../src/x86";
-import type { Tables } from "./tables";
+import type { Tables as AllTables } from "./tables";
+
+/** Memory of tables as this model uses it. */
+export type Tables = Pick<AllTables, "peek" | "set">;
 
 /**
  * A second model of address translation, for tests alone: all in bigint, each mode written out from

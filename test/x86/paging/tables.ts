@@ -85,11 +85,12 @@ export class Tables implements TablePort<Gpa> {
   contents(): [number, number][] {
     return [...this.pages]
       .sort(([a], [b]) => a - b)
-      .flatMap(([page, words]) =>
-        [...words].flatMap((word, i): [number, number][] =>
-          word === 0 ? [] : [[page * 4096 + 4 * i, word]],
-        ),
-      );
+      .flatMap(([page, words]) => {
+        const found: [number, number][] = [];
+        for (let i = 0; i < words.length; i++)
+          if (words[i] !== 0) found.push([page * 4096 + 4 * i, words[i] ?? 0]);
+        return found;
+      });
   }
 
   copy(): Tables {
