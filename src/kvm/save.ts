@@ -14,6 +14,7 @@ export interface PageState {
   readonly role: number;
   readonly spt: number;
   readonly mmuValidGen: number;
+  readonly gpteExt: number;
   readonly unsync: boolean;
   readonly rootCount: number;
   readonly writeFloodingCount: number;
@@ -161,6 +162,7 @@ const savePage = (page: ShadowPage): PageState => ({
   role: page.role,
   spt: page.spt,
   mmuValidGen: page.mmuValidGen,
+  gpteExt: page.gpteExt,
   unsync: page.unsync,
   rootCount: page.rootCount,
   writeFloodingCount: page.writeFloodingCount,
@@ -174,7 +176,7 @@ function restorePage(state: MmuState, saved: PageState): ShadowPage {
   const page = new ShadowPage(
     { gfn: gfn(saved.gfn), role: saved.role },
     { spt, base: state.wordOf(pfnOf(spt)) },
-    { serial: saved.serial, mmuValidGen: saved.mmuValidGen },
+    { serial: saved.serial, mmuValidGen: saved.mmuValidGen, gpteExt: saved.gpteExt },
   );
   page.unsync = saved.unsync;
   page.rootCount = saved.rootCount;

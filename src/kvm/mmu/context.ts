@@ -37,6 +37,8 @@ export interface InjectedFault {
 export interface MmuMode {
   readonly cpuRole: CpuRole;
   readonly rootRole: RoleWord;
+  /** See `gpteExt`. */
+  readonly gpteExt: number;
   /** How the guest's own tables are walked. */
   readonly guestRules: WalkRules;
   /** How the hardware walks the shadow tables: CR0.WP = 1 and EFER.NX = 1 whatever the guest says. */

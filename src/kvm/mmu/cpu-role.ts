@@ -60,6 +60,14 @@ export function cpuRole(regs: ModeRegisters): CpuRole {
 }
 
 /**
+ * The bits of the extended role that change what a gpte means: CR4.PSE for 4-byte ones, long mode for 8-byte
+ * ones, whose bits 62:52 PAE paging reserves. KVM's page role has neither, so that a guest which changes them
+ * over living tables goes on with translations made before; here its pages are told apart.
+ */
+export const gpteExt = ({ base, ext }: CpuRole): number =>
+  ext & (base & ROLE.has4ByteGpte ? EXT.cr4Pse : EXT.eferLma);
+
+/**
  * root_role of the shadow MMU: at least the three levels of a PAE root. `efer_nx` is the guest's where
  * bit 63 of a gpte means anything, as mmu.rst has it: kernels since 5.14 set it always, and then use
  * sptes of NX gptes for a guest that has cleared EFER.NX since and should get reserved-bit faults.

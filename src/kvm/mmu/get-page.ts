@@ -20,7 +20,7 @@ export function getShadowPage(
   role: RoleWord,
 ): ShadowPage {
   const found = findPage(state, context, frame, role);
-  const page = found ?? allocatePage(state, frame, role);
+  const page = found ?? allocatePage(state, context, frame, role);
   if (state.trace.wants("kvm_mmu_get_page"))
     state.trace.emit("kvm_mmu_get_page", { ...pageFields(page), created: found === undefined });
   return page;
@@ -51,6 +51,11 @@ function findPage(
       found = page;
       break;
     }
+    if (page.gpteExt !== context.mode.gpteExt) {
+      // Its translations were made by other rules.
+      prepareZap(state, page, list);
+      break;
+    }
     if (page.unsync) {
       const outcome = syncPage(state, context, page, list);
       if (outcome === "gone") break;
@@ -67,11 +72,17 @@ function findPage(
   return found;
 }
 
-function allocatePage(state: MmuState, frame: Gfn, role: RoleWord): ShadowPage {
+function allocatePage(
+  state: MmuState,
+  context: MmuContext,
+  frame: Gfn,
+  role: RoleWord,
+): ShadowPage {
   const place = state.allocateFrame();
   const page = new ShadowPage({ gfn: frame, role }, place, {
     serial: state.nextSerial++,
     mmuValidGen: state.mmuValidGen,
+    gpteExt: context.mode.gpteExt,
   });
   const { words } = state;
   const { emptyLo, emptyHi } = state.format;

@@ -1,6 +1,6 @@
 import { CR0, CR4, EFER, type PagingFeatures, walkRules } from "../../x86";
 import type { MmuMode } from "./context";
-import { cpuRole, shadowRootRole } from "./cpu-role";
+import { cpuRole, gpteExt, shadowRootRole } from "./cpu-role";
 import type { GuestCpu } from "./guest-cpu";
 import { roleLevel } from "./role";
 
@@ -11,6 +11,7 @@ export function mmuMode(cpu: GuestCpu, features: PagingFeatures): MmuMode {
   return {
     cpuRole: role,
     rootRole: shadowRootRole(role),
+    gpteExt: gpteExt(role),
     guestRules: walkRules(cpu, features),
     hardwareRules: walkRules(hardwareControls(cpu, level), { ...features, gigabytePages: true }),
   };

@@ -34,6 +34,8 @@ export class ShadowPage {
   readonly unsyncChildBitmap = new Uint32Array(BITMAP_WORDS);
   /** Root slots (current and cached, of all vCPUs) that hold this page; it is not freed while above 0. */
   rootCount = 0;
+  /** `gpteExt` of the MMU that made the page: its gptes are read by these rules and no others. */
+  readonly gpteExt: number;
   /** The page is obsolete when this differs from the VM's `mmuValidGen`. */
   readonly mmuValidGen: number;
   /** Emulated writes since the page was last used by a fault; 3 make it go (mmu.rst). */
@@ -52,7 +54,7 @@ export class ShadowPage {
   constructor(
     key: { readonly gfn: Gfn; readonly role: RoleWord },
     frame: { readonly spt: Hpa; readonly base: Sptep },
-    birth: { readonly serial: number; readonly mmuValidGen: number },
+    birth: { readonly serial: number; readonly mmuValidGen: number; readonly gpteExt: number },
   ) {
     this.gfn = key.gfn;
     this.role = key.role;
@@ -60,6 +62,7 @@ export class ShadowPage {
     this.base = frame.base;
     this.serial = birth.serial;
     this.mmuValidGen = birth.mmuValidGen;
+    this.gpteExt = birth.gpteExt;
     if (roleHasGptes(key.role) && roleLevel(key.role) <= 3)
       this.shadowedTranslation = new Float64Array(ENTRIES);
   }

@@ -144,6 +144,27 @@ describe("CR3 and TLB instructions", () => {
     }
   });
 
+  it("F-021 F-118 changing CR4.PSE gives a directory's bit 7 its other meaning", () => {
+    const g = new Guest(checked).entry32(0x1008, 0x004000e7).entry32(0x400000, 0x9067);
+    g.start("32-bit", 0x1000, { cr4: CR4.PSE });
+    g.write(3, 0x800008, 1, 4);
+    assert.equal(g.entryAt(0x400008), 1n);
+    g.movCr4(0n);
+    g.write(3, 0x800008, 2, 4);
+    assert.equal(g.entryAt(0x9008), 2n);
+    g.movCr4(CR4.PSE);
+    assert.deepEqual(g.read(3, 0x800008, 4), { kind: "ok", value: 1n, emulated: false });
+  });
+
+  it("F-017 F-118 bits 62:52 of a gpte are free in long mode and reserved under PAE paging", () => {
+    const g = firstGuest(checked).entry(0x4028, 0x10000000009067n).entry(0xa000, 0x3001).enter();
+    assert.equal(g.read(3, 0x5000).kind, "ok");
+    g.mode("PAE", 0xa000);
+    assert.deepEqual(g.read(3, 0x5000), { kind: "fault", error: 0xd, cr2: 0x5000n });
+    g.mode("4-level", 0x1000);
+    assert.equal(g.read(3, 0x5000).kind, "ok");
+  });
+
   it("F-019 a 5-level guest walks five levels", () => {
     const g = new Guest(checked);
     g.cpu.cr4 |= CR4.LA57;
