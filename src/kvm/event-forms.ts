@@ -53,6 +53,8 @@ export const KVMMMU_FORMS: Readonly<Record<string, Form>> = {
   mark_mmio_spte: (f) =>
     `sptep:${hex(f.sptep)} gfn ${hex(f.gfn)} access ${hex(f.access)} gen ${hex(f.gen)}`,
   handle_mmio_page_fault: (f) => `addr:${hex(f.addr)} gfn ${hex(f.gfn)} access ${hex(f.access)}`,
+  fast_page_fault: (f) =>
+    `vcpu ${f.vcpu} gva ${hex(f.gva)} error_code ${pferrText(f.error_code)} sptep ${hex(f.sptep)} old 0x${hex(f.old)} new ${hex(f.new)} spurious ${f.spurious ? 1 : 0} fixed ${f.fixed ? 1 : 0}`,
   kvm_mmu_zap_all_fast: (f) => `kvm-mmu-valid-gen ${f.gen} used_pages ${hex(f.used_pages)}`,
   check_mmio_spte: (f) =>
     `spte ${hex(f.spte)} kvm_gen ${hex(f.kvm_gen)} spte-gen ${hex(f.spte_gen)} valid ${f.valid ? 1 : 0}`,

@@ -186,7 +186,8 @@ function swap(state: MmuState, set: SlotSet, slots: readonly MemorySlot[]): void
   set.generation += ADDRESS_SPACES;
   set.updateInProgress = false;
   const stored = state.format.storedGeneration(set.generation);
-  if (stored - (stored % ADDRESS_SPACES) === 0) zapAllFast(state);
+  const wraps = stored - (stored % ADDRESS_SPACES) === 0;
+  if (wraps && state.format.storesGeneration) zapAllFast(state);
   announceGeneration(state, set, during);
   reachPoint(state, "M4");
 }

@@ -8,9 +8,34 @@ export interface Profile {
   readonly era: Era;
   /** Releases whose behaviour it is. */
   readonly kernels: string;
+  /** How often a fault tries to fix an spte without mmu_lock. */
+  readonly fastPageFault: "none" | "once" | "retried";
+  /** Bugs on purpose. */
+  readonly flaws: ReadonlySet<Flaw>;
 }
 
-export const MODERN: Profile = { era: "modern", kernels: "6.12 and later" };
+/**
+ * A mistake that the locking text of 2012 explains, to be seen at work.
+ *
+ * - `indirect-fast-path`: the fast page fault also takes entries of indirect pages, whose gfn may
+ *   have changed while the frame came back (race 1).
+ * - `plain-stores`: entries that others may change are read, then plainly stored, so a D bit set in
+ *   between is lost (race 2) and a W set in between is not flushed (race 3).
+ */
+export type Flaw = "indirect-fast-path" | "plain-stores";
+
+export const MODERN: Profile = {
+  era: "modern",
+  kernels: "6.12 and later",
+  fastPageFault: "retried",
+  flaws: new Set(),
+};
+
+/** The same kernels with bugs they do not have: for demonstrations. */
+export const withFlaws = (profile: Profile, ...flaws: readonly Flaw[]): Profile => ({
+  ...profile,
+  flaws: new Set(flaws),
+});
 
 /** Eras that are planned: named so that they are refused with the right words. */
 const PLANNED = ["2010", "2012"];

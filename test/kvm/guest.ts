@@ -1,5 +1,5 @@
 import { type Backing, GUEST_HVA, HostMemory, HostProcess, hostMemoryBytes } from "../../src/host";
-import { formatEvent, type Vcpu, Vm } from "../../src/kvm";
+import { formatEvent, MODERN, type Profile, type Vcpu, Vm } from "../../src/kvm";
 import {
   ACCESS,
   CR0,
@@ -23,6 +23,7 @@ export interface GuestOptions {
   readonly mmuPages?: number;
   /** What lies behind slot 0: plain anonymous memory unless said. */
   readonly backing?: Backing;
+  readonly profile?: Profile;
   /** Called after every step with what the step was: the invariant checker. */
   readonly check?: ((guest: Guest, step: string) => void) | undefined;
 }
@@ -63,6 +64,7 @@ export class Guest {
       process: this.process,
       trace: this.trace,
       features: { ...FEATURES, ...options.features },
+      profile: options.profile ?? MODERN,
     });
     this.setSlot(0, 0, pages, GUEST_HVA);
     this.first = this.addVcpu();

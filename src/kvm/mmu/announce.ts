@@ -59,7 +59,20 @@ export function announceDrop(
 }
 
 /** A named interleaving point (mmu.rst names none; ours): listeners may let another actor run here. */
-export type Point = "P1" | "P2" | "M1" | "M2" | "M3" | "M4" | "N1" | "N2" | "Z1" | "Z2";
+export type Point =
+  | "R1"
+  | "R2"
+  | "R3"
+  | "P1"
+  | "P2"
+  | "M1"
+  | "M2"
+  | "M3"
+  | "M4"
+  | "N1"
+  | "N2"
+  | "Z1"
+  | "Z2";
 
 export function reachPoint(state: MmuState, point: Point): void {
   if (state.trace.wants("point")) state.trace.emit("point", { point });

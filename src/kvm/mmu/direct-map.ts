@@ -1,6 +1,7 @@
 import { ACC, gfn } from "../../x86";
 import { reachPoint } from "./announce";
 import type { MmuContext } from "./context";
+import { fastPageFault } from "./fast-page-fault";
 import type { Fault } from "./fault-state";
 import { faultinPfn, isFaultStale, retry } from "./faultin";
 import { announceRequested, mapLeaf } from "./fetch";
@@ -21,6 +22,8 @@ export function directFault(state: MmuState, context: MmuContext, fault: Fault):
   fault.maxLevel = NONPAGING_MAX_LEVEL;
   if (fault.slot && fault.present && fault.write && isWriteTracked(fault.slot, fault.gfn))
     return RET.writeProtected;
+  const fast = fastPageFault(state, context, fault);
+  if (fast !== RET.invalid) return fast;
   const found = faultinPfn(state, context, fault, ACC.all);
   if (found !== RET.continue) return found;
   reachPoint(state, "P2");

@@ -46,6 +46,9 @@ export class Fault {
   get user(): boolean {
     return (this.code & 4) !== 0;
   }
+  get fetch(): boolean {
+    return (this.code & 0x10) !== 0;
+  }
   get reserved(): boolean {
     return (this.code & 8) !== 0;
   }

@@ -1,7 +1,9 @@
 import type { Gfn } from "../../x86";
 import { ACC } from "../../x86";
 import type { MemorySlot } from "../memslots";
+import { ROLE, type RoleWord, roleLevel } from "./role";
 import { isLeaf, LARGE, pfnHi, pfnLo, WRITABLE } from "./spte";
+import { AD_KIND } from "./spte-format";
 import type { MadeSpte, MmuState } from "./state";
 import { tryToUnsync } from "./unsync";
 
@@ -24,7 +26,7 @@ export const ON_SYNC: SpteIntent = { prefetch: true, synchronizing: true };
 export function makeSpte(
   state: MmuState,
   slot: MemorySlot,
-  level: number,
+  role: RoleWord,
   access: number,
   frame: Gfn,
   pfn: number,
@@ -35,7 +37,9 @@ export function makeSpte(
 ): MadeSpte {
   const { made, format } = state;
   let lo = format.leafLo | format.ramType;
-  let hi = format.leafHi;
+  const level = roleLevel(role);
+  const adOff = (role & ROLE.adDisabled) !== 0;
+  let hi = format.leafHi | (adOff ? AD_KIND.disabled : AD_KIND.enabled);
   if (!intent.prefetch || intent.synchronizing) lo |= format.accessed;
   if (access & ACC.user) lo |= format.user;
   if (access & ACC.exec) lo |= format.exec;
@@ -56,7 +60,8 @@ export function makeSpte(
       state.markDirty(slot, frame, "writable spte");
     } else made.writeProtected = true;
   }
-  made.lo = lo | pfnLo(pfn);
-  made.hi = hi | pfnHi(pfn);
+  const untouched = adOff && intent.prefetch && !intent.synchronizing;
+  made.lo = (untouched ? format.trackedLo(lo) : lo) | pfnLo(pfn);
+  made.hi = (untouched ? format.trackedHi(lo, hi) : hi) | pfnHi(pfn);
   return made;
 }

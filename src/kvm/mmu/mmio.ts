@@ -59,7 +59,7 @@ export function markMmioSpte(state: MmuState, sptep: Sptep, frame: Gfn, access: 
  */
 export function handleMmioFault(state: MmuState, context: MmuContext, fault: Fault): Ret {
   if (cacheMatches(state, context, fault.address)) return RET.emulate;
-  const sptep = lastEntry(state, context, fault.address);
+  const sptep = lastSpte(state, context, fault.address);
   if (sptep < 0) return RET.retry;
   const lo = state.words[2 * sptep]!;
   const hi = state.words[2 * sptep + 1]!;
@@ -105,8 +105,8 @@ function isCurrentMmio(state: MmuState, lo: number, hi: number): boolean {
   return current === generation;
 }
 
-/** The last entry on the way to `address` in the current root; -1 without a root. */
-function lastEntry(state: MmuState, context: MmuContext, address: bigint): Sptep {
+/** The last entry on the way to `address` in the current root, found without mmu_lock; -1 without a root. */
+export function lastSpte(state: MmuState, context: MmuContext, address: bigint): Sptep {
   let page = topPage(context.root, address);
   if (!page) return -1;
   for (;;) {

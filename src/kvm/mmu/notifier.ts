@@ -5,7 +5,7 @@ import { reachPoint } from "./announce";
 import { pteListEntries } from "./pte-list";
 import { zapRmap } from "./rmap";
 import type { Sptep } from "./spte";
-import { updateSpte } from "./spte-write";
+import { ageSpte, isYoungAt } from "./spte-write";
 import type { MmuState } from "./state";
 
 /** A run of frames of one slot behind a range of host addresses. */
@@ -57,24 +57,12 @@ export class VmNotifier implements MmuNotifier {
   clearYoung(range: HvaRange): boolean {
     this.announce("kvm_age_hva", range);
     let young = false;
-    for (const sptep of this.leaves(range)) {
-      const lo = this.state.words[2 * sptep]!;
-      if (!this.state.format.isAccessed(lo)) continue;
-      young = true;
-      updateSpte(
-        this.state,
-        sptep,
-        lo & ~this.state.format.accessed,
-        this.state.words[2 * sptep + 1]!,
-      );
-    }
+    for (const sptep of this.leaves(range)) if (ageSpte(this.state, sptep)) young = true;
     return young;
   }
   testYoung(range: HvaRange): boolean {
     this.announce("kvm_test_age_hva", range);
-    return this.leaves(range).some((sptep) =>
-      this.state.format.isAccessed(this.state.words[2 * sptep]!),
-    );
+    return this.leaves(range).some((sptep) => isYoungAt(this.state, sptep));
   }
 
   release(): void {

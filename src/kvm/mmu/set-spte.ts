@@ -58,7 +58,7 @@ export function mmuSetSpte(
   const made = makeSpte(
     state,
     slot,
-    page.level,
+    page.role,
     access,
     target.gfn,
     pfn,

@@ -1,6 +1,7 @@
 import { ACC, type Gfn, type Gpa, type WalkResult } from "../../x86";
 import { reachPoint } from "./announce";
 import type { MmuContext } from "./context";
+import { fastPageFault } from "./fast-page-fault";
 import type { Fault } from "./fault-state";
 import { faultinPfn, isFaultStale, retry } from "./faultin";
 import { fetch } from "./fetch";
@@ -31,6 +32,10 @@ export function shadowFault(state: MmuState, context: MmuContext, fault: Fault):
   if (fault.slot && fault.present && fault.write && isWriteTracked(fault.slot, fault.gfn)) {
     clearFloodCounts(state, context, fault.address);
     return RET.writeProtected;
+  }
+  if (state.profile.flaws.has("indirect-fast-path")) {
+    const fast = fastPageFault(state, context, fault);
+    if (fast !== RET.invalid) return fast;
   }
   const found = faultinPfn(state, context, fault, walk.access);
   if (found !== RET.continue) return found;

@@ -3,6 +3,9 @@ import { isLeaf, LARGE, PFN_HI, PFN_HI_UNIT, pfnHi, pfnLo, WRITABLE } from "./sp
 import type { SpteBit } from "./spte-bits";
 import { type SpteHardware, type SpteLayout, spteLayout } from "./spte-layout";
 
+/** R and X of an spte, and the distance to where access tracking saves them: bits 54 and 56. */
+const TRACKED = { rights: 0x5, shift: 22, rwx: 0x7 };
+
 /** A/D kinds, bits 53:52: the hardware's bits are used; they are not; they are but for dirty tracking. */
 export const AD_KIND = { mask: 0x300000, enabled: 0, disabled: 0x100000, wrprotOnly: 0x200000 };
 
@@ -136,6 +139,29 @@ export class SpteFormat {
     return this.accessed !== 0 && (hi & AD_KIND.mask) !== AD_KIND.disabled;
   }
 
+  /** Without A bits, use shows when R, W and X are taken away: the next access faults and gives them back. */
+  isAccessTracked(lo: number, hi: number): boolean {
+    return (hi & AD_KIND.mask) === AD_KIND.disabled && (lo & TRACKED.rwx) === 0;
+  }
+  /** Halves of a present leaf of kind `disabled` with its rights put aside; W comes back through MMU-writable. */
+  trackedLo(lo: number): number {
+    return lo & ~TRACKED.rwx;
+  }
+  trackedHi(lo: number, hi: number): number {
+    return hi | ((lo & TRACKED.rights) << TRACKED.shift);
+  }
+  /** Halves of a tracked leaf with R and X back. */
+  restoredLo(lo: number, hi: number): number {
+    return lo | ((hi >>> TRACKED.shift) & TRACKED.rights);
+  }
+  restoredHi(hi: number): number {
+    return hi & ~(TRACKED.rights << TRACKED.shift);
+  }
+  /** The page was used through this leaf since its mark of use was last cleared. */
+  isYoung(lo: number, hi: number): boolean {
+    return this.usesAdBits(hi) ? this.isAccessed(lo) : !this.isAccessTracked(lo, hi);
+  }
+
   /**
    * May change without mmu_lock: the fast path may set W or give tracked access back, the hardware may
    * set A or D (a lost D is lost data). Such an entry is only ever exchanged, never plainly stored.
@@ -175,6 +201,10 @@ export class SpteFormat {
   }
   mmioGeneration(lo: number, hi: number): number {
     return this.generationUnit === 1 ? 0 : (((hi >>> 20) & 0x7ff) << 8) | ((lo >>> 3) & 0xff);
+  }
+  /** Marks made under older slots can be told from current ones. */
+  get storesGeneration(): boolean {
+    return this.generationUnit > 1;
   }
   /** The part of a slots generation that a mark can hold. */
   storedGeneration(generation: number): number {

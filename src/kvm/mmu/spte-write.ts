@@ -1,19 +1,28 @@
 import { pfn } from "../../x86";
-import { announceDrop, type DropReason } from "./announce";
+import { announceDrop, type DropReason, reachPoint } from "./announce";
 import { type Sptep, sptePfn, spteValue, WRITABLE } from "./spte";
-import type { MmuState } from "./state";
+import type { MmuState, SpteWrite } from "./state";
 
 /*
  * The only stores to sptes. An entry that may change without mmu_lock is exchanged, any other plainly
  * stored; in one thread both are the same store, and the log tells them apart for the checker.
  */
 
+/** Stores, and leaves in `state.replaced` what the entry held, as far as the store can tell. */
 function store(state: MmuState, sptep: Sptep, lo: number, hi: number): void {
-  const { words } = state;
-  const oldLo = words[2 * sptep]!;
-  const oldHi = words[2 * sptep + 1]!;
-  const kind = state.format.isVolatile(oldLo, oldHi) ? "exchange" : "store";
-  state.writeLog?.push({ sptep, oldLo, oldHi, kind });
+  const { words, replaced } = state;
+  replaced.lo = words[2 * sptep]!;
+  replaced.hi = words[2 * sptep + 1]!;
+  let kind: SpteWrite["kind"] = "store";
+  if (state.format.isVolatile(replaced.lo, replaced.hi)) {
+    reachPoint(state, "R2");
+    if (!state.profile.flaws.has("plain-stores")) {
+      kind = "exchange";
+      replaced.lo = words[2 * sptep]!;
+      replaced.hi = words[2 * sptep + 1]!;
+    }
+  }
+  state.writeLog?.push({ sptep, oldLo: replaced.lo, oldHi: replaced.hi, kind });
   words[2 * sptep] = lo;
   words[2 * sptep + 1] = hi;
 }
@@ -33,14 +42,13 @@ export function setSpte(state: MmuState, sptep: Sptep, lo: number, hi: number): 
  * dropped: MMU-writable was taken away, so a writable translation may be cached.
  */
 export function updateSpte(state: MmuState, sptep: Sptep, lo: number, hi: number): boolean {
-  const oldLo = state.words[2 * sptep]!;
-  const oldHi = state.words[2 * sptep + 1]!;
-  if (!state.format.isPresent(oldLo, oldHi)) {
+  if (!isPresentAt(state, sptep)) {
     setSpte(state, sptep, lo, hi);
     return false;
   }
   store(state, sptep, lo, hi);
-  transferUse(state, oldLo, oldHi, lo);
+  const { lo: oldLo, hi: oldHi } = state.replaced;
+  transferUse(state, oldLo, oldHi, lo, hi);
   const flush = state.format.losesWrite(oldLo, oldHi, lo, hi);
   if (state.trace.wants("spte_update"))
     state.trace.emit("spte_update", {
@@ -59,19 +67,20 @@ export function clearSpte(state: MmuState, sptep: Sptep): void {
 
 /** Empties a present leaf; its accessed and dirty bits go to the host page. */
 export function clearLeaf(state: MmuState, sptep: Sptep, reason: DropReason): void {
-  const lo = state.words[2 * sptep]!;
-  const hi = state.words[2 * sptep + 1]!;
-  store(state, sptep, state.format.emptyLo, state.format.emptyHi);
-  transferUse(state, lo, hi, 0);
+  const { emptyLo, emptyHi } = state.format;
+  store(state, sptep, emptyLo, emptyHi);
+  const { lo, hi } = state.replaced;
+  transferUse(state, lo, hi, emptyLo, emptyHi);
   announceDrop(state, sptep, lo, hi, reason);
 }
 
 /** What the old value tells of the page's use, and the new one no longer does, is told to the host. */
-function transferUse(state: MmuState, oldLo: number, oldHi: number, newLo: number): void {
-  const { accessed, dirty } = state.format;
-  const lost = oldLo & ~newLo;
-  if ((lost & (accessed | dirty)) === 0) return;
-  state.hostProcess.markUsed(pfn(sptePfn(oldLo, oldHi)), (lost & dirty) !== 0);
+function transferUse(state: MmuState, oldLo: number, oldHi: number, lo: number, hi: number): void {
+  const { format } = state;
+  const gone = !format.isPresent(lo, hi);
+  const used = format.isYoung(oldLo, oldHi) && (gone || !format.isYoung(lo, hi));
+  const written = format.isDirty(oldLo) && (gone || !format.isDirty(lo));
+  if (used || written) state.hostProcess.markUsed(pfn(sptePfn(oldLo, oldHi)), written);
 }
 
 /**
@@ -85,6 +94,23 @@ export function writeProtectSpte(state: MmuState, sptep: Sptep, ptProtect: boole
   if (!(lo & WRITABLE) && !(ptProtect && format.isMmuWritable(lo, hi))) return false;
   const clearedLo = ptProtect ? WRITABLE | format.mmuWritableLo : WRITABLE;
   const clearedHi = ptProtect ? format.mmuWritableHi : 0;
-  updateSpte(state, sptep, lo & ~clearedLo, hi & ~clearedHi);
+  return updateSpte(state, sptep, lo & ~clearedLo, hi & ~clearedHi);
+}
+
+/** The page was used through this leaf since it was last aged. */
+export const isYoungAt = (state: MmuState, sptep: Sptep): boolean =>
+  state.format.isYoung(state.words[2 * sptep]!, state.words[2 * sptep + 1]!);
+
+/**
+ * Clears the leaf's mark of use and says whether it was there: the A bit, or where those are not used
+ * the rights, which the next access must ask for. TLBs are not flushed: late news of use is no harm.
+ */
+export function ageSpte(state: MmuState, sptep: Sptep): boolean {
+  const { format } = state;
+  const lo = state.words[2 * sptep]!;
+  const hi = state.words[2 * sptep + 1]!;
+  if (!format.isYoung(lo, hi)) return false;
+  if (format.usesAdBits(hi)) updateSpte(state, sptep, lo & ~format.accessed, hi);
+  else updateSpte(state, sptep, format.trackedLo(lo), format.trackedHi(lo, hi));
   return true;
 }

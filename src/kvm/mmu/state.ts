@@ -73,6 +73,8 @@ export class MmuState {
   writeLog: SpteWrite[] | undefined;
   /** Scratch of `makeSpte`: its result until the next call. */
   readonly made: MadeSpte = { lo: 0, hi: 0, writeProtected: false };
+  /** Scratch of the last spte store: what the entry held. */
+  readonly replaced = { lo: 0, hi: 0 };
   /** Guest physical memory of address space 0. */
   readonly guest: GuestMemory;
   /** Scratch for one guest entry. */

@@ -23,6 +23,7 @@ export interface VcpuStats {
   pf_fixed: number;
   pf_emulate: number;
   pf_spurious: number;
+  pf_fast: number;
   pf_mmio_spte_created: number;
   pf_guest: number;
   tlb_flush: number;
@@ -55,6 +56,7 @@ export const newVcpuStats = (): VcpuStats => ({
   pf_fixed: 0,
   pf_emulate: 0,
   pf_spurious: 0,
+  pf_fast: 0,
   pf_mmio_spte_created: 0,
   pf_guest: 0,
   tlb_flush: 0,

@@ -61,7 +61,18 @@ export function syncSpte(
   if (!slot) throw new Error(`gfn 0x${frame.toString(16)} is mapped but in no slot`);
   const hostWritable = format.isHostWritable(oldLo, oldHi);
   const pfn = sptePfn(oldLo, oldHi);
-  const made = makeSpte(state, slot, 1, access, frame, pfn, oldLo, oldHi, ON_SYNC, hostWritable);
+  const made = makeSpte(
+    state,
+    slot,
+    page.role,
+    access,
+    frame,
+    pfn,
+    oldLo,
+    oldHi,
+    ON_SYNC,
+    hostWritable,
+  );
   return updateSpte(state, sptep, made.lo, made.hi) ? "flush" : "same";
 }
 
