@@ -1,12 +1,14 @@
 import type { Insn } from "./insn";
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES } from "./layout";
 import type { RecordWriter } from "./lower";
-import type { Mode } from "./mode";
+import { MODE_BITS, type Mode } from "./mode";
 import { RECORD_BYTES } from "./record";
 
 /** Decoded instructions that run one after another, and their records. */
 export interface Block {
   readonly ip: bigint;
+  /** Bits 63:32 of `ip`. */
+  readonly ipHigh: number;
   readonly insns: readonly Insn[];
   /** Address of the header record; instruction n is at `header + 32 * (n + 1)`. */
   readonly header: number;
@@ -22,7 +24,8 @@ export interface Block {
 
 /** What is decoded of one 4 KiB frame. */
 export class CodePage {
-  readonly blocks = new Map<bigint, Block>();
+  /** By `blockKey`. Of two whose addresses differ in the upper half only, the later one is kept. */
+  readonly blocks = new Map<number, Block>();
   /** 64-byte granules that hold decoded bytes. */
   private readonly granules = new Uint8Array(64);
 
@@ -37,6 +40,10 @@ export class CodePage {
     return false;
   }
 }
+
+/** Instruction pointer's low half, mode and length: 45 bits. */
+const blockKey = (ipLow: number, mode: Mode, single: boolean): number =>
+  (ipLow * (1 << MODE_BITS) + mode.id) * 2 + (single ? 1 : 0);
 
 /** Longest block. */
 export const MAX_BLOCK = 32;
@@ -64,16 +71,20 @@ export class BlockCache {
     this.next = base;
   }
 
-  private static key(ip: bigint, mode: Mode, single: boolean): bigint {
-    return (ip << 16n) | BigInt((mode.id << 1) | (single ? 1 : 0));
-  }
-
   pageAt(offset: number): CodePage | undefined {
     return this.pages.get(offset);
   }
 
-  find(offset: number, ip: bigint, mode: Mode, single: boolean): Block | undefined {
-    return this.pages.get(offset)?.blocks.get(BlockCache.key(ip, mode, single));
+  /** The block decoded from this frame for this instruction pointer, given as its halves. */
+  find(
+    offset: number,
+    ipLow: number,
+    ipHigh: number,
+    mode: Mode,
+    single: boolean,
+  ): Block | undefined {
+    const block = this.pages.get(offset)?.blocks.get(blockKey(ipLow, mode, single));
+    return block?.ipHigh === ipHigh ? block : undefined;
   }
 
   /** Block of a header or instruction record. */
@@ -106,7 +117,8 @@ export class BlockCache {
     const first = insns[0]!;
     const page = this.pageFor(offset);
     const crosses = secondFrame >= 0;
-    const block = { ip: first.ip, insns, header, page, linear, crosses, secondFrame };
+    const ipHigh = Number(first.ip >> 32n);
+    const block = { ip: first.ip, ipHigh, insns, header, page, linear, crosses, secondFrame };
     this.writer.header(header, insns.length);
     for (const [n, insn] of insns.entries())
       this.writer.insn(header + (n + 1) * RECORD_BYTES, insn, n, mode.flat);
@@ -116,7 +128,7 @@ export class BlockCache {
       this.byRecord[(header - this.base) / RECORD_BYTES + n] = block;
     this.next += records * RECORD_BYTES;
 
-    const key = BlockCache.key(first.ip, mode, single);
+    const key = blockKey(Number(first.ip & 0xffff_ffffn), mode, single);
     page.blocks.set(key, block);
     const from = Number(linear & 0xfffn);
     const length = insns.reduce((sum, insn) => sum + insn.length, 0);
@@ -201,7 +213,12 @@ export class JumpCache {
     return hit ? words[at + 3]! : 0;
   }
   set(low: number, high: number, key: number, header: number): void {
-    this.words.set([low, high, key, header], this.at(low));
+    const at = this.at(low);
+    const { words } = this;
+    words[at] = low;
+    words[at + 1] = high;
+    words[at + 2] = key;
+    words[at + 3] = header;
   }
   clear(): void {
     this.words.fill(0);

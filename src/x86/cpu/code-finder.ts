@@ -60,6 +60,11 @@ export class CodeFinder {
       const header = this.jumps.get(low, high, vcpu.jumpKey);
       if (header !== 0) return { kind: "enter", header };
     }
+    const known = this.plain(vcpu, low, high, single);
+    if (known) {
+      if (!single) this.jumps.set(low, high, vcpu.jumpKey, known.header);
+      return { kind: "enter", header: known.header };
+    }
     const linear = linearRip(vcpu);
     const stopped = again ? undefined : this.breakpointAt(vcpu, linear);
     if (stopped) return stopped;
@@ -68,6 +73,16 @@ export class CodeFinder {
     if (!single && !this.isBarrier(vcpu, linear))
       this.jumps.set(low, high, vcpu.jumpKey, block.header);
     return { kind: "enter", header: block.header };
+  }
+
+  /** The usual case at a glance: nothing to stop at anywhere, the page translated, its code decoded. */
+  private plain(vcpu: VcpuCore, low: number, high: number, single: boolean): Block | undefined {
+    const { mode } = vcpu;
+    if (this.breakpoints.size > 0 || vcpu.codeBreakpoints.size > 0 || mode.csBase !== 0n)
+      return undefined;
+    const frame = vcpu.tlb.lookupCode(mode.user, low, high);
+    const block = frame < 0 ? undefined : this.blocks.find(frame, low, high, mode, single);
+    return block?.crosses ? undefined : block;
   }
 
   private breakpointAt(vcpu: VcpuCore, linear: bigint): Found | undefined {
@@ -88,7 +103,9 @@ export class CodeFinder {
     const frame = port(linear);
     if (frame.kind === "fault") return this.raised(vcpu, frame.fault);
     if (frame.kind === "device") return fetchFromDevice(rip);
-    const known = this.blocks.find(frame.offset, rip, mode, single);
+    const low = vcpu.state.u32(S.rip);
+    const high = vcpu.state.u32(S.rip + 4);
+    const known = this.blocks.find(frame.offset, low, high, mode, single);
     // The second page of an instruction across a boundary may be another one by now.
     if (known && (!known.crosses || this.secondFrame(vcpu, port, linear) === known.secondFrame))
       return known;
@@ -136,7 +153,9 @@ export class CodeFinder {
     const linear = linearRip(vcpu);
     if (source.linear >> 12n !== linear >> 12n || source.crosses) return;
     if (this.isBarrier(vcpu, linear)) return;
-    const target = this.blocks.find(source.page.offset, state.rip, vcpu.mode, false);
+    const low = state.u32(S.rip);
+    const high = state.u32(S.rip + 4);
+    const target = this.blocks.find(source.page.offset, low, high, vcpu.mode, false);
     if (!target || target.crosses) return;
     const operand = source.insns.at(-1)!.operands[0];
     const taken = operand?.kind !== "rel" || operand.target === state.rip;

@@ -66,8 +66,10 @@ export class Tlb {
     const at = this.base() + S.tlb + bank * TLB_ENTRIES * TLB_BYTES;
     return (at >>> 2) + ((low >>> 12) & (TLB_ENTRIES - 1)) * ENTRY_WORDS;
   }
-  private codeEntry(low: number): number {
-    return ((this.base() + ITLB) >>> 2) + ((low >>> 12) & (ITLB_ENTRIES - 1)) * ENTRY_WORDS;
+  /** Each privilege has its half first: a page that both run from keeps both its entries. */
+  private codeEntry(user: boolean, low: number): number {
+    const n = ((low >>> 12) ^ (user ? ITLB_ENTRIES / 2 : 0)) & (ITLB_ENTRIES - 1);
+    return ((this.base() + ITLB) >>> 2) + n * ENTRY_WORDS;
   }
 
   /** Frame offset of a data page, or -1. A withheld translation counts. */
@@ -108,7 +110,7 @@ export class Tlb {
 
   /** Frame offset of a code page, or -1. */
   lookupCode(user: boolean, low: number, high: number): number {
-    const at = this.codeEntry(low);
+    const at = this.codeEntry(user, low);
     const page = (low & PAGE_MASK) >>> 0;
     const tag = (page | (user ? USER : 0)) >>> 0;
     if (this.words[at + EXEC] !== tag || this.words[at + EXEC + 1] !== high) return -1;
@@ -117,7 +119,7 @@ export class Tlb {
 
   /** True when another translation had to go: jumps that relied on it must be looked up again. */
   insertCode(user: boolean, low: number, high: number, refill: Refill): boolean {
-    const at = this.codeEntry(low);
+    const at = this.codeEntry(user, low);
     const page = (low & PAGE_MASK) >>> 0;
     const { words } = this;
     const evicted = (words[at + INFO_WORD]! & INFO.valid) !== 0;
@@ -134,10 +136,12 @@ export class Tlb {
 
   private drop(at: number): void {
     const { words } = this;
-    for (const tag of [READ, WRITE, EXEC]) {
-      words[at + tag] = TAG.none;
-      words[at + tag + 1] = 0;
-    }
+    words[at + READ] = TAG.none;
+    words[at + READ + 1] = 0;
+    words[at + WRITE] = TAG.none;
+    words[at + WRITE + 1] = 0;
+    words[at + EXEC] = TAG.none;
+    words[at + EXEC + 1] = 0;
     words[at + DELTA] = 0;
     words[at + INFO_WORD] = 0;
   }
@@ -153,9 +157,11 @@ export class Tlb {
     this.used[this.usedCount++] = n;
   }
 
-  flush(keepGlobal: boolean): void {
+  /** True when a translation for fetch went: jumps that relied on it must be looked up again. */
+  flush(keepGlobal: boolean): boolean {
     const { words, first, used, isUsed } = this;
     let kept = 0;
+    let code = false;
     for (let n = 0; n < this.usedCount; n++) {
       const place = used[n]!;
       const at = first + place * ENTRY_WORDS;
@@ -163,11 +169,14 @@ export class Tlb {
       if (keepGlobal && info & INFO.global) used[kept++] = place;
       else {
         isUsed[place] = 0;
-        if (info !== 0) this.drop(at);
+        if (info === 0) continue;
+        this.drop(at);
+        if (place >= DATA_ENTRIES) code = true;
       }
     }
     this.usedCount = kept;
     if (!keepGlobal) this.large = false;
+    return code;
   }
 
   /** After the struct was replaced as a whole: finds out again which entries are valid. */
@@ -188,30 +197,46 @@ export class Tlb {
     this.large = false;
   }
 
-  /** INVLPG: the page of `va` in all banks, and every fragment of a large page that holds it. `largeBits`: 21 or 22. */
-  flushPage(va: bigint, largeBits: number): void {
+  /**
+   * INVLPG: the page of `va` in all banks, and every fragment of a large page that holds it.
+   * `largeBits`: 21 or 22. True as for `flush`.
+   */
+  flushPage(va: bigint, largeBits: number): boolean {
     const low = Number(va & 0xffff_ffffn);
     const high = Number((va >> 32n) & 0xffff_ffffn);
     for (let bank = 0; bank < TLB_BANKS; bank++) this.dropIf(this.entry(bank, low), low, high, 12);
-    this.dropIf(this.codeEntry(low), low, high, 12);
-    if (!this.large) return;
-    const { first, words } = this;
-    for (let at = first; at < first + ALL_WORDS; at += ENTRY_WORDS) {
+    let code = this.dropIf(this.codeEntry(false, low), low, high, 12);
+    if (this.dropIf(this.codeEntry(true, low), low, high, 12)) code = true;
+    return this.large && this.flushLarge(low, high, largeBits) ? true : code;
+  }
+  private flushLarge(low: number, high: number, largeBits: number): boolean {
+    const { words, first, used } = this;
+    let code = false;
+    let any = false;
+    for (let n = 0; n < this.usedCount; n++) {
+      const at = first + used[n]! * ENTRY_WORDS;
       const level = (words[at + INFO_WORD]! >> INFO.level) & 7;
-      if (level >= 2) this.dropIf(at, low, high, level === 2 ? largeBits : 30);
+      if (level < 2) continue;
+      any = true;
+      if (this.dropIf(at, low, high, level === 2 ? largeBits : 30) && used[n]! >= DATA_ENTRIES)
+        code = true;
     }
+    this.large = any;
+    return code;
   }
   /** Drops a valid entry whose page lies in the same naturally aligned block of `2^bits` bytes. */
-  private dropIf(at: number, low: number, high: number, bits: number): void {
+  private dropIf(at: number, low: number, high: number, bits: number): boolean {
     const { words } = this;
-    if (!(words[at + INFO_WORD]! & INFO.valid)) return;
-    for (const tag of [READ, WRITE, EXEC]) {
-      const held = words[at + tag]!;
-      if ((held & 0xfff) === TAG.none) continue;
-      // No page is larger than 1 GiB, so the upper halves must agree.
-      if (held >>> bits === low >>> bits && words[at + tag + 1] === high) this.drop(at);
-      return;
+    if (!(words[at + INFO_WORD]! & INFO.valid)) return false;
+    let tag = READ;
+    while ((words[at + tag]! & 0xfff) === TAG.none) {
+      if (tag === EXEC) return false;
+      tag += WRITE - READ;
     }
+    // No page is larger than 1 GiB, so the upper halves must agree.
+    if (words[at + tag]! >>> bits !== low >>> bits || words[at + tag + 1] !== high) return false;
+    this.drop(at);
+    return true;
   }
 
   /** Page number of a valid entry, from whichever tag it has. */

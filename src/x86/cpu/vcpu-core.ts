@@ -28,6 +28,7 @@ export interface VcpuHost {
 const VCPU_BITS = 6;
 const GENERATIONS = 1 << (32 - VCPU_BITS - MODE_BITS);
 
+const PAE = Number(CR4.PAE);
 /** EFLAGS.AC and CR0.AM share a bit number. */
 const AC = 1 << 18;
 const AM = 1 << 18;
@@ -138,13 +139,11 @@ export class VcpuCore {
   }
 
   flushTlb(keepGlobal: boolean): void {
-    this.tlb.flush(keepGlobal);
-    this.dropJumps();
+    if (this.tlb.flush(keepGlobal)) this.dropJumps();
   }
   /** INVLPG: all fragments of a large page, all banks. */
   flushTlbPage(va: bigint): void {
-    this.tlb.flushPage(va, this.state.cr4 & CR4.PAE ? 21 : 22);
-    this.dropJumps();
+    if (this.tlb.flushPage(va, this.state.u32(S.cr4) & PAE ? 21 : 22)) this.dropJumps();
   }
   tlbEntries(): readonly TlbView[] {
     return this.tlb.list();
@@ -179,12 +178,14 @@ export class VcpuCore {
   reset(): void {
     resetState(this.state, "power-on", this.model);
     this.tlb.clear();
+    this.dropJumps();
     this.stateChanged();
   }
   /** INIT: as reset, keeping what INIT keeps. */
   init(): void {
     resetState(this.state, "init", this.model);
     this.tlb.clear();
+    this.dropJumps();
     this.stateChanged();
   }
 

@@ -56,6 +56,32 @@ describe("the TLB", () => {
     assert.deepEqual(held(t), []);
   });
 
+  it("a page that user and supervisor run from keeps a fetch entry of each", () => {
+    const t = tlb();
+    assert.equal(t.insertCode(false, 0x5000, 0, page(1)), false);
+    assert.equal(t.insertCode(true, 0x5000, 0, page(1)), false, "nothing evicted");
+    assert.equal(t.lookupCode(false, 0x5123, 0), 0x40000);
+    assert.equal(t.lookupCode(true, 0x5123, 0), 0x40000);
+    t.flushPage(0x5000n, 21);
+    assert.deepEqual([t.lookupCode(false, 0x5000, 0), t.lookupCode(true, 0x5000, 0)], [-1, -1]);
+  });
+
+  it("says whether a translation for fetch went", () => {
+    const t = tlb();
+    insert(t, 0x5000n, page(1));
+    assert.equal(t.flushPage(0x5000n, 21), false);
+    t.insertCode(false, 0x5000, 0, page(1));
+    insert(t, 0x6000n, page(1));
+    assert.equal(t.flushPage(0x6000n, 21), false);
+    assert.equal(t.flushPage(0x5000n, 21), true);
+    t.insertCode(true, 0x201000, 0, page(2));
+    assert.equal(t.flushPage(0x3ff000n, 21), true, "a fragment of a large page");
+    t.insertCode(true, 0x5000, 0, page(1, true));
+    insert(t, 0x6000n, page(1));
+    assert.equal(t.flush(true), false, "the fetch entry is global");
+    assert.equal(t.flush(false), true);
+  });
+
   it("a flush spares global pages when asked to", () => {
     const t = tlb();
     insert(t, 0x5000n, page(1, true));
