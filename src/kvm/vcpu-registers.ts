@@ -116,7 +116,7 @@ export class VcpuRegisters {
   private resetContext(): void {
     const { mmu } = this;
     unloadRoots(this.vm.state, mmu);
-    mmu.mode = mmuMode(mmu.cpu, this.vm.features);
+    mmu.mode = mmuMode(mmu.cpu, this.vm.features, this.vm.state.format.physicalBits);
   }
 
   private announceWrite(register: number, value: bigint): void {

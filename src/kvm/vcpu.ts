@@ -54,7 +54,7 @@ export class Vcpu {
     readonly id: number,
     readonly cpu: GuestCpu,
   ) {
-    const mode = mmuMode(cpu, vm.features);
+    const mode = mmuMode(cpu, vm.features, vm.state.format.physicalBits);
     this.mmu = new MmuContext(id, cpu, mode, vm.allocatePaeRoot());
     vm.state.contexts.push(this.mmu);
     const nowhere = hpaOf(vm.dummyRoot) as WalkRoot<Hpa>;
@@ -179,7 +179,7 @@ export class Vcpu {
 
   /** The state it depends on was restored: derives what is not saved from the registers and roots. */
   restored(): void {
-    this.mmu.mode = mmuMode(this.cpu, this.vm.features);
+    this.mmu.mode = mmuMode(this.cpu, this.vm.features, this.vm.state.format.physicalBits);
     this.mmu.failure = undefined;
     this.mmu.injected = undefined;
     this.entry.reload();

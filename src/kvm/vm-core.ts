@@ -15,13 +15,17 @@ export interface VmOptions {
   readonly host: HostMemory;
   readonly process: HostProcess;
   readonly trace: Trace;
-  /** What the guest's CPUID says about paging; `physicalBits` is the host's as well. */
+  /** What the guest's CPUID says about paging. */
   readonly features: PagingFeatures;
+  /** MAXPHYADDR of the host, which sptes are bound by: 46 when absent. */
+  readonly hostPhysicalBits?: number;
   /** Whose tables the hardware walks. Shadow paging when absent. */
   readonly paging?: PagingEngine;
   /** The modern era when absent. */
   readonly profile?: Profile;
 }
+
+const HOST_PHYSICAL_BITS = 46;
 
 /** The parts of a VM that its vCPUs work with. */
 export class VmCore {
@@ -38,7 +42,8 @@ export class VmCore {
     this.features = options.features;
     const profile = options.profile ?? MODERN;
     const hardware = options.paging === "ept" ? "ept" : "x86";
-    const format = spteFormat(hardware, profile.era, options.features.physicalBits);
+    const hostBits = options.hostPhysicalBits ?? HOST_PHYSICAL_BITS;
+    const format = spteFormat(hardware, profile.era, hostBits);
     const { host, process: owner, trace } = options;
     this.state = new MmuState(host, owner, trace, profile, format);
     this.dummyRoot = this.allocateLow();

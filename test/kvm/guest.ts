@@ -21,6 +21,7 @@ export interface GuestOptions {
   /** Frames of RAM in slot 0. */
   readonly pages?: number;
   readonly mmuPages?: number;
+  readonly hostPhysicalBits?: number;
   /** What lies behind slot 0: plain anonymous memory unless said. */
   readonly backing?: Backing;
   readonly profile?: Profile;
@@ -65,6 +66,7 @@ export class Guest {
       trace: this.trace,
       features: { ...FEATURES, ...options.features },
       profile: options.profile ?? MODERN,
+      hostPhysicalBits: options.hostPhysicalBits ?? 46,
     });
     this.setSlot(0, 0, pages, GUEST_HVA);
     this.first = this.addVcpu();

@@ -23,7 +23,7 @@ export function faultinPfn(
     fault.pfn = NOSLOT_PFN;
     fault.mapWritable = false;
     cacheMmio(state, context, fault, access);
-    return RET.continue;
+    return state.format.canMark(fault.gfn) ? RET.continue : RET.emulate;
   }
   if (!slot.visible) return retry(state, "slot-invalid");
   if (isInvalidated(state, fault)) return retry(state, "stale-seq");

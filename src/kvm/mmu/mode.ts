@@ -4,8 +4,15 @@ import { cpuRole, gpteExt, shadowRootRole } from "./cpu-role";
 import type { GuestCpu } from "./guest-cpu";
 import { roleLevel } from "./role";
 
-/** What the guest's registers mean for the shadow MMU (mmu.rst; `init_kvm_mmu`). */
-export function mmuMode(cpu: GuestCpu, features: PagingFeatures): MmuMode {
+/**
+ * What the guest's registers mean for the shadow MMU (mmu.rst; `init_kvm_mmu`). The guest's tables are
+ * read by what its CPUID says, the shadow tables by what the host is.
+ */
+export function mmuMode(
+  cpu: GuestCpu,
+  features: PagingFeatures,
+  hostPhysicalBits: number,
+): MmuMode {
   const role = cpuRole(cpu);
   const level = roleLevel(role.base);
   return {
@@ -13,7 +20,11 @@ export function mmuMode(cpu: GuestCpu, features: PagingFeatures): MmuMode {
     rootRole: shadowRootRole(role),
     gpteExt: gpteExt(role),
     guestRules: walkRules(cpu, features),
-    hardwareRules: walkRules(hardwareControls(cpu, level), { ...features, gigabytePages: true }),
+    hardwareRules: walkRules(hardwareControls(cpu, level), {
+      ...features,
+      physicalBits: hostPhysicalBits,
+      gigabytePages: true,
+    }),
   };
 }
 

@@ -47,6 +47,8 @@ export class SpteFormat {
   readonly emptyHi: number;
   /** mmio can be marked in an entry at all. */
   readonly marksMmio: boolean;
+  /** MAXPHYADDR of the host: no entry that maps memory has a higher address bit. */
+  readonly physicalBits: number;
   readonly setsDirty: boolean;
   private readonly shadowPresent: number;
   private readonly mmioMaskLo: number;
@@ -84,6 +86,7 @@ export class SpteFormat {
     this.emptyLo = lowMask(layout.empty);
     this.emptyHi = highMask(layout.empty) >>> 0;
     this.marksMmio = mmio !== undefined;
+    this.physicalBits = layout.physicalBits;
     this.setsDirty = layout.setsDirty;
     this.shadowPresent = lowMask(layout.shadowPresent);
     // Without a mark the value is one that the mask cannot give.
@@ -184,6 +187,10 @@ export class SpteFormat {
       : this.isMmuWritable(oldLo, oldHi) && !this.isMmuWritable(lo, hi);
   }
 
+  /** A mark can name this gfn: frames beyond the host's address width are emulated without one. */
+  canMark(gfn: number): boolean {
+    return this.marksMmio && gfn < 2 ** (this.physicalBits - 12);
+  }
   /** Halves of the mark for `gfn`; access W|U where it is kept, generation 7:0 at bit 3, the rest at bit 52. */
   mmioLo(gfn: number, access: number, generation: number): number {
     const low = this.storedGeneration(generation) & 0xff;

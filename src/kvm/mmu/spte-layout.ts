@@ -8,6 +8,8 @@ export type SpteHardware = "x86" | "ept";
 export interface SpteLayout {
   readonly hardware: SpteHardware;
   readonly era: Era;
+  /** MAXPHYADDR of the host. */
+  readonly physicalBits: number;
   readonly bits: readonly SpteBit[];
   /** One of them set: shadow-present, unless the mmio mark is there. */
   readonly shadowPresent: readonly number[];
@@ -89,6 +91,14 @@ const y2010 = { ...old, era: "2010", hostWritable: [9], mmuWritable: [], mmio: u
  * a reserved address bit: with 52 bits of address there is none, and no mark.
  */
 export function spteLayout(hardware: SpteHardware, era: Era, physicalBits: number): SpteLayout {
+  return { ...layoutOf(hardware, era, physicalBits), physicalBits };
+}
+
+function layoutOf(
+  hardware: SpteHardware,
+  era: Era,
+  physicalBits: number,
+): Omit<SpteLayout, "physicalBits"> {
   const reserved = physicalBits < 52;
   const bits = SPTE_BIT_TABLES[hardware][era];
   if (hardware === "x86") {

@@ -13,6 +13,7 @@ import {
   type WalkSink,
   walk,
   walkAccess,
+  withPkru,
 } from "../../x86";
 import type { MmuContext } from "./context";
 import type { MmuState } from "./state";
@@ -60,7 +61,7 @@ export function walkGuest(
   const port = new GuestTablePort(state);
   const sink = announcing(state);
   const result = walk(
-    mode.guestRules,
+    withPkru(mode.guestRules, cpu.pkru),
     guestRoot(context),
     va,
     walkAccess(access | implicit, cpu.ac),

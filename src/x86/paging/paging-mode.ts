@@ -75,6 +75,10 @@ export function walkRules(controls: PagingControls, features: PagingFeatures, pk
   };
 }
 
+/** The same rules under another PKRU, whose writes tell nobody: the object itself where nothing changes. */
+export const withPkru = (rules: WalkRules, pkru: number): WalkRules =>
+  rules.pkruMask === 0 || rules.pkru === pkru ? rules : { ...rules, pkru };
+
 /**
  * The same tables without their rights: what is mapped, whoever may use it. For a debugger that looks;
  * absent entries and reserved bits still end a walk.

@@ -6,8 +6,8 @@ import { AD_KIND } from "../spte-format";
 import type { EntryView } from "./entry-view";
 import { type EntryInvariant, hex, type VmInvariant } from "./invariant";
 
-/** Bits 51:46 of an address with MAXPHYADDR 46: no spte that maps memory has one. */
-const ADDRESS_HI = 0x000fc000;
+/** Bits 51:32 of the frame address. */
+const FRAME_HI = 0x000fffff;
 /** Bits 63:52, where no address is. */
 const ATTRIBUTES_HI = 0xfff00000;
 
@@ -48,8 +48,9 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     rule: "no reserved bit is set",
     entry(view) {
       if (!view.present) return undefined;
-      const { knownLo, knownHi } = view.state.format;
-      const bad = view.hi & (ADDRESS_HI | (ATTRIBUTES_HI & ~knownHi)) || view.lo & 0xfff & ~knownLo;
+      const { knownLo, knownHi, physicalBits } = view.state.format;
+      const beyond = FRAME_HI & ~(2 ** (physicalBits - 32) - 1);
+      const bad = view.hi & (beyond | (ATTRIBUTES_HI & ~knownHi)) || view.lo & 0xfff & ~knownLo;
       const large = (view.lo & LARGE) !== 0 && (view.page.level === 1 || view.page.level > 3);
       return bad || large ? `${view} has a reserved bit` : undefined;
     },
