@@ -16,7 +16,17 @@ export type { SpteBit } from "./mmu/spte-bits";
 export { AD_KIND, type SpteFormat, spteFormat } from "./mmu/spte-format";
 export type { SpteHardware } from "./mmu/spte-layout";
 export type { VcpuStats, VmStats } from "./mmu/stats";
-export { type Era, type Flaw, MODERN, type Profile, profileOf, withFlaws } from "./profile";
+export {
+  type Era,
+  type Flaw,
+  MODERN,
+  OF_2010,
+  OF_2012,
+  PROFILES,
+  type Profile,
+  profileOf,
+  withFlaws,
+} from "./profile";
 export type { Refusal } from "./refusal";
 export type { VmState } from "./save";
 export { Vcpu } from "./vcpu";
