@@ -1,5 +1,6 @@
 // `npm run bench`: the same guest kernels under Penumbra and under its peers, in one run, as ratios.
 //   npm run bench -- [--runs 5] [--kernels alu,mem] [--bits 64] [--no-peers]
+//   npm run bench -- --mmu [--write]     only what the MMU's operations cost; into docs/performance.md
 // Laps of two lengths give a slope, which leaves starting and announcing out; the runs of all machines
 // alternate, and medians are compared. Times are processor time where the system tells it. Peers that are
 // not installed are named and left out.
@@ -9,6 +10,7 @@ import { build } from "esbuild";
 import { image, KERNELS, rom } from "../test/bench/images.mjs";
 import { median, timeLaps } from "../test/bench/laps.mjs";
 import { PEERS } from "../test/bench/peers.mjs";
+import { measureMmu } from "./bench-mmu.mjs";
 
 /** Rounds of a short lap at pace 1: some 12 million instructions. */
 const ROUNDS = { alu: 1200, sieve: 130, fib: 400, med: 700, mem: 120 };
@@ -168,5 +170,8 @@ async function stepCost(sector, mmu) {
   return JSON.parse(stderr.split("\n").findLast((line) => line.startsWith("{"))).stepMicroseconds;
 }
 
-for (const bits of widths) printTable(bits, await measureAll(bits));
-await measureCosts();
+if (!process.argv.includes("--mmu")) {
+  for (const bits of widths) printTable(bits, await measureAll(bits));
+  await measureCosts();
+}
+await measureMmu({ work, runner, runs, write: process.argv.includes("--write") });

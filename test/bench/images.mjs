@@ -1,4 +1,4 @@
-// The benchmark's guests: boot sectors built from kernels.S and touch.S, kept as data beside them.
+// The benchmark's guests: boot sectors built from kernels.S, touch.S and fork.S, kept as data beside them.
 //   node test/bench/images.mjs     rebuilds images/ (needs gcc and GNU ld)
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -49,6 +49,7 @@ function rebuild() {
     for (const bits of [32, 64])
       assemble("kernels.S", `${kernel}-${bits}`, `KERNEL=${kernel}`, `BITS=${bits}`);
   assemble("touch.S", "touch-64");
+  assemble("fork.S", "fork-64");
   rmSync(work, { recursive: true });
 }
 
