@@ -20,7 +20,7 @@ export interface CostRow {
 }
 
 /** Operations that come first and are not counted: V8 compiles the hot path meanwhile. */
-const WARM_UP = 4;
+const WARM_UP = 8;
 
 /** Operations between two looks at the clock, where nothing must be prepared between them. */
 const BATCH = 8;

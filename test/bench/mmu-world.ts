@@ -15,6 +15,7 @@ class QuietCpu implements GuestCpu {
   delivering = false;
   flushTlb(): void {}
   flushTlbPage(): void {}
+  setPdptes(): void {}
 }
 
 export const PAGE = 4096;
