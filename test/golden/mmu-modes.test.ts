@@ -173,14 +173,9 @@ describe("golden trace G6: PAE paging", () => {
 });
 
 describe("golden trace G7: a 4M page is two of 2M; PSE-36", () => {
-  /** The host maps gfns 0x400 and 0x600 with 2M pages. */
-  const withLargeHost = (g: Guest): Guest => {
-    Object.assign(g.process, { mappingLevel: () => 2 });
-    return g;
-  };
-
   it("F-021 F-133 F-135 each half has a spte of its own", () => {
-    const g = withLargeHost(shortGuest(CR4.PSE)).entry32(0x1008, 0x004000e7);
+    const g = new Guest({ ...checked, backing: { kind: "anonymous", writable: true, thp: true } });
+    g.entry32(0x1008, 0x004000e7).start("32-bit", 0x1000, { cr4: CR4.PSE });
     g.log.length = 0;
     g.write(3, 0x800000, 1, 4);
     assert.deepEqual(g.events(), [

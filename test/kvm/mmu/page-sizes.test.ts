@@ -94,18 +94,18 @@ const SIZES: readonly Size[] = [
   },
 ];
 
-const begin = ({ mode, build }: Size, hostLevel: number): Guest => {
-  const g = new Guest(checked);
-  Object.assign(g.process, { mappingLevel: () => hostLevel });
+const guestOver = (hostLevel: 1 | 2): Guest =>
+  new Guest({ ...checked, backing: { kind: "anonymous", writable: true, thp: hostLevel === 2 } });
+
+const begin = ({ mode, build }: Size, hostLevel: 1 | 2): Guest => {
+  const g = guestOver(hostLevel);
   build(g);
-  // A 2M host page is resident as a whole.
-  for (const base of [0x400000, 0x600000]) g.entry(base, 0);
   return g.start(mode, mode === "none" ? 0 : 0x1000, { cr4: CR4.PSE });
 };
 
 describe("guest pages of every size over host pages of every size", () => {
   for (const size of SIZES)
-    for (const hostLevel of [1, 2])
+    for (const hostLevel of [1, 2] as const)
       it(`F-021 F-024 F-132 F-133 F-134 F-135 ${size.name} over ${hostLevel === 1 ? "4K" : "2M"}`, () => {
         const g = begin(size, hostLevel);
         const cpl = size.mode === "none" ? 0 : 3;
@@ -121,9 +121,8 @@ describe("guest pages of every size over host pages of every size", () => {
       });
 
   it("F-136 a 4M page with a table in its upper half is large below and small above", () => {
-    const g = new Guest(checked).entry32(0x1008, 0x4000e7).entry32(0x1004, 0x600067);
-    Object.assign(g.process, { mappingLevel: () => 2 });
-    g.entry(0x400000, 0).entry32(0x60000c, 0x9067);
+    const g = guestOver(2).entry32(0x1008, 0x4000e7).entry32(0x1004, 0x600067);
+    g.entry32(0x60000c, 0x9067);
     g.start("32-bit", 0x1000, { cr4: CR4.PSE });
     g.read(3, 0x403000, 4);
     g.write(3, 0x803000, 1, 4);
