@@ -11,7 +11,7 @@ import {
   USER_SLOT_FLAGS,
 } from "./memslots";
 import { reachPoint } from "./mmu/announce";
-import { writeProtectSlot } from "./mmu/dirty-log";
+import { loggingChanged } from "./mmu/dirty/dirty-log";
 import { changeMaxPages } from "./mmu/make-room";
 import type { MmuState } from "./mmu/state";
 import { zapAllFast } from "./mmu/zap";
@@ -160,16 +160,20 @@ function apply(
   if (change === "delete") swap(state, set, others);
   else {
     const arch = old && change === "flags" ? old.arch : newSlotArch(place);
-    const slot = new MemorySlot(place, arch, dirtyBitmapFor(place, old));
+    const slot = new MemorySlot(place, arch, dirtyBitmapFor(state, place, old));
     swap(state, set, [...others, slot]);
-    if (slot.logsDirty && !old?.logsDirty) writeProtectSlot(state, slot);
+    if (change === "flags" && slot.logsDirty !== old?.logsDirty) loggingChanged(state, slot);
   }
   if (change === "create" || change === "delete") changeMaxPages(state, defaultMaxPages(state));
 }
 
-function dirtyBitmapFor(place: SlotPlace, old: MemorySlot | undefined): Uint32Array | undefined {
+function dirtyBitmapFor(
+  state: MmuState,
+  place: SlotPlace,
+  old: MemorySlot | undefined,
+): Uint32Array | undefined {
   if (!(place.flags & SLOT_FLAG.logDirty)) return undefined;
-  return old?.dirtyBitmap ?? newDirtyBitmap(place.npages);
+  return old?.dirtyBitmap ?? newDirtyBitmap(place.npages, state.dirtyLogMode.initiallySet);
 }
 
 /**

@@ -116,8 +116,14 @@ export function newSlotArch(place: SlotPlace): SlotArch {
   };
 }
 
-export const newDirtyBitmap = (npages: number): Uint32Array =>
-  new Uint32Array(Math.ceil(npages / 64) * 2);
+/** Whole words of 64 pages; bits beyond the slot's end stay 0. */
+export function newDirtyBitmap(npages: number, allSet: boolean): Uint32Array {
+  const bitmap = new Uint32Array(Math.ceil(npages / 64) * 2);
+  if (!allSet) return bitmap;
+  bitmap.fill(0xffffffff, 0, npages >>> 5);
+  if (npages & 31) bitmap[npages >>> 5] = 2 ** (npages & 31) - 1;
+  return bitmap;
+}
 
 /** The slots of one address space at one generation. */
 export class SlotSet {

@@ -1,6 +1,7 @@
 import { gfn, hpa, type PdpteRegisters, pfnOf } from "../x86";
 import { MemorySlot, newSlotArch, type SlotPlace } from "./memslots";
 import { type MmioCache, PREV_ROOTS } from "./mmu/context";
+import type { SplitCache } from "./mmu/dirty/split-cache";
 import type { PteList } from "./mmu/pte-list";
 import { NO_ROOT, type Root } from "./mmu/root";
 import { ShadowPage } from "./mmu/shadow-page";
@@ -60,6 +61,8 @@ export interface VmState {
   readonly indirectShadowPages: number;
   readonly nextSerial: number;
   readonly notifier: NotifierState;
+  readonly manualProtect: number;
+  readonly splitCache: SplitCache;
   readonly stats: VmStats;
   readonly contexts: readonly ContextState[];
 }
@@ -75,6 +78,8 @@ export function saveVm(state: MmuState): VmState {
     indirectShadowPages: state.indirectShadowPages,
     nextSerial: state.nextSerial,
     notifier: { ...state.notifier },
+    manualProtect: state.dirtyLogMode.manualProtect,
+    splitCache: { ...state.splitCache },
     stats: { ...state.stats },
     contexts: state.contexts.map((context) => ({
       root: saveRoot(context.root),
@@ -111,6 +116,8 @@ export function restoreVm(state: MmuState, saved: VmState): void {
   state.indirectShadowPages = saved.indirectShadowPages;
   state.nextSerial = saved.nextSerial;
   Object.assign(state.notifier, saved.notifier);
+  state.dirtyLogMode.manualProtect = saved.manualProtect;
+  Object.assign(state.splitCache, saved.splitCache);
   Object.assign(state.stats, saved.stats);
   saved.contexts.forEach((from, i) => {
     const context = state.contexts[i]!;

@@ -1,5 +1,6 @@
 import type { HostMemory, HostProcess } from "../host";
 import type { PagingFeatures, Pfn, Trace } from "../x86";
+import { DEFAULT_KNOBS, type MmuKnobs } from "./mmu/knobs";
 import type { Sptep } from "./mmu/spte";
 import { spteFormat } from "./mmu/spte-format";
 import { MmuState } from "./mmu/state";
@@ -23,6 +24,8 @@ export interface VmOptions {
   readonly paging?: PagingEngine;
   /** The modern era when absent. */
   readonly profile?: Profile;
+  /** Module parameters that are not as kernels have them by default. */
+  readonly knobs?: Partial<MmuKnobs>;
 }
 
 const HOST_PHYSICAL_BITS = 46;
@@ -46,6 +49,7 @@ export class VmCore {
     const format = spteFormat(hardware, profile.era, hostBits);
     const { host, process: owner, trace } = options;
     this.state = new MmuState(host, owner, trace, profile, format);
+    this.state.knobs = { ...DEFAULT_KNOBS, ...options.knobs };
     this.dummyRoot = this.allocateLow();
   }
 

@@ -1,8 +1,9 @@
 import { type Gfn, type Hpa, pfnOf } from "../x86";
 import type { GuestMemory } from "./guest-memory";
 import { type MemoryRegion, type RegionOutcome, setMemoryRegion } from "./memory-region";
-import { generationValue, type MemorySlot } from "./memslots";
-import { getDirtyLog } from "./mmu/dirty-log";
+import { generationValue, MemorySlot } from "./memslots";
+import { setManualProtect } from "./mmu/dirty/capability";
+import { clearDirtyLog, type DirtyLogRange, getDirtyLog, loggedSlot } from "./mmu/dirty/dirty-log";
 import type { GuestCpu } from "./mmu/guest-cpu";
 import { Checker, checkEntry, checkInvariants } from "./mmu/invariants/check";
 import { VmNotifier } from "./mmu/notifier";
@@ -13,7 +14,7 @@ import type { Sptep } from "./mmu/spte";
 import type { SpteFormat } from "./mmu/spte-format";
 import type { VmStats } from "./mmu/stats";
 import { zapAllFast } from "./mmu/zap";
-import { type Refusal, refuse } from "./refusal";
+import type { Refusal } from "./refusal";
 import { restoreVm, saveVm, type VmState } from "./save";
 import { Vcpu } from "./vcpu";
 import { VmCore, type VmOptions } from "./vm-core";
@@ -53,11 +54,21 @@ export class Vm {
   setMemoryRegion(region: MemoryRegion): RegionOutcome {
     return setMemoryRegion(this.core.state, region);
   }
-  /** KVM_GET_DIRTY_LOG: takes and clears the bitmap. */
-  getDirtyLog(id: number): Uint32Array | Refusal {
-    const slot = this.core.state.slotSets[0]!.byId(id);
-    if (!slot?.logsDirty) return refuse("ENOENT", `slot ${id} keeps no dirty log: set its flag 1`);
-    return getDirtyLog(this.core.state, slot);
+  /** KVM_ENABLE_CAP(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2), with `MANUAL_PROTECT` bits. */
+  setManualProtect(flags: number): Refusal | undefined {
+    return setManualProtect(this.core.state, flags);
+  }
+  /** KVM_GET_DIRTY_LOG: the bitmap of a slot, which it clears unless protection is manual. */
+  getDirtyLog(slot: number): Uint32Array | Refusal {
+    const { state } = this.core;
+    const found = loggedSlot(state, slot);
+    return found instanceof MemorySlot ? getDirtyLog(state, found) : found;
+  }
+  /** KVM_CLEAR_DIRTY_LOG. */
+  clearDirtyLog(range: DirtyLogRange): Refusal | undefined {
+    const { state } = this.core;
+    const found = loggedSlot(state, range.slot);
+    return found instanceof MemorySlot ? clearDirtyLog(state, found, range) : found;
   }
 
   /** Called at each VM entry. */

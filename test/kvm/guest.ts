@@ -1,5 +1,5 @@
 import { type Backing, GUEST_HVA, HostMemory, HostProcess, hostMemoryBytes } from "../../src/host";
-import { formatEvent, MODERN, type Profile, type Vcpu, Vm } from "../../src/kvm";
+import { formatEvent, type MmuKnobs, MODERN, type Profile, type Vcpu, Vm } from "../../src/kvm";
 import {
   ACCESS,
   CR0,
@@ -25,6 +25,7 @@ export interface GuestOptions {
   /** What lies behind slot 0: plain anonymous memory unless said. */
   readonly backing?: Backing;
   readonly profile?: Profile;
+  readonly knobs?: Partial<MmuKnobs>;
   /** Called after every step with what the step was: the invariant checker. */
   readonly check?: ((guest: Guest, step: string) => void) | undefined;
 }
@@ -67,6 +68,7 @@ export class Guest {
       features: { ...FEATURES, ...options.features },
       profile: options.profile ?? MODERN,
       hostPhysicalBits: options.hostPhysicalBits ?? 46,
+      knobs: options.knobs ?? {},
     });
     this.setSlot(0, 0, pages, GUEST_HVA);
     this.first = this.addVcpu();

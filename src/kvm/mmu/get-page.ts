@@ -3,32 +3,47 @@ import { accountShadowed } from "./account";
 import { pageFields } from "./announce";
 import type { MmuContext } from "./context";
 import { ROLE, type RoleWord, roleLevel } from "./role";
-import { ENTRIES, ShadowPage } from "./shadow-page";
+import { ENTRIES, type ShadowFrame, ShadowPage } from "./shadow-page";
 import type { MmuState } from "./state";
 import { syncPage } from "./sync";
 import { commitZap, type InvalidList, prepareZap } from "./zap";
 
+/** Where a new page gets its frame and its header from, when they were put by before. */
+export interface PageCache {
+  headers: number;
+  frame: ShadowFrame | undefined;
+}
+
 /**
  * The shadow page for `(gfn, role)`: the one there is, or a new one (mmu.rst, "Shadow pages"). An
  * unsync page that is found is brought up to date, as the guest need not flush for what it is about
- * to link, but stays unsync.
+ * to link, but stays unsync. Without a context only direct pages can be had.
  */
 export function getShadowPage(
   state: MmuState,
-  context: MmuContext,
+  context: MmuContext | undefined,
   frame: Gfn,
   role: RoleWord,
+  cache?: PageCache,
 ): ShadowPage {
   const found = findPage(state, context, frame, role);
-  const page = found ?? allocatePage(state, context, frame, role);
+  const page = found ?? allocatePage(state, context, frame, role, takeFrame(state, cache));
   if (state.trace.wants("kvm_mmu_get_page"))
     state.trace.emit("kvm_mmu_get_page", { ...pageFields(page), created: found === undefined });
   return page;
 }
 
+function takeFrame(state: MmuState, cache: PageCache | undefined): ShadowFrame {
+  const frame = cache?.frame;
+  if (!cache || !frame) return state.allocateFrame();
+  cache.frame = undefined;
+  cache.headers--;
+  return frame;
+}
+
 function findPage(
   state: MmuState,
-  context: MmuContext,
+  context: MmuContext | undefined,
   frame: Gfn,
   role: RoleWord,
 ): ShadowPage | undefined {
@@ -51,6 +66,7 @@ function findPage(
       found = page;
       break;
     }
+    if (!context) throw new Error("a page with gptes was asked for without a vCPU");
     if (page.gpteExt !== context.mode.gpteExt) {
       // Its translations were made by other rules.
       prepareZap(state, page, list);
@@ -74,15 +90,16 @@ function findPage(
 
 function allocatePage(
   state: MmuState,
-  context: MmuContext,
+  context: MmuContext | undefined,
   frame: Gfn,
   role: RoleWord,
+  place: ShadowFrame,
 ): ShadowPage {
-  const place = state.allocateFrame();
   const page = new ShadowPage({ gfn: frame, role }, place, {
     serial: state.nextSerial++,
     mmuValidGen: state.mmuValidGen,
-    gpteExt: context.mode.gpteExt,
+    // Direct pages have no gptes to read.
+    gpteExt: context?.mode.gpteExt ?? 0,
   });
   const { words } = state;
   const { emptyLo, emptyHi } = state.format;

@@ -12,11 +12,17 @@ export function adjustLevel(state: MmuState, fault: Fault): void {
   fault.goalLevel = 1;
   const { slot } = fault;
   if (fault.maxLevel === 1 || !slot || fault.pfn === NOSLOT_PFN || slot.logsDirty) return;
-  fault.goalLevel = mappingLevel(state, slot, fault.gfn, fault.maxLevel);
+  fault.goalLevel = maxMappingLevel(state, slot, fault.gfn, fault.maxLevel);
   fault.pfn -= fault.pfn % pagesPerLevel(fault.goalLevel);
 }
 
-function mappingLevel(state: MmuState, slot: MemorySlot, frame: Gfn, maxLevel: number): number {
+/** Largest level up to `maxLevel` at which the host page and what is counted in the frame let it be mapped. */
+export function maxMappingLevel(
+  state: MmuState,
+  slot: MemorySlot,
+  frame: Gfn,
+  maxLevel: number,
+): number {
   let level = maxLevel;
   while (level > 1 && lpageCount(slot, frame, level) !== 0) level--;
   return level === 1 ? 1 : Math.min(level, state.hostProcess.mappingLevel(hva(slot.hvaOf(frame))));

@@ -9,10 +9,16 @@ import { childOf, markUnsync } from "./unsync";
 
 /**
  * Makes the entry point at `child`. What it held goes: a large leaf out of the rmap, another child
- * without its parent. Marks for sync what the child brings along.
+ * without its parent. Marks for sync what the child brings along. `flush`: the child does not
+ * translate all that the entry did.
  */
-export function linkShadowPage(state: MmuState, sptep: Sptep, child: ShadowPage): void {
-  if (isPresentAt(state, sptep)) dropEntry(state, sptep);
+export function linkShadowPage(
+  state: MmuState,
+  sptep: Sptep,
+  child: ShadowPage,
+  flush = true,
+): void {
+  if (isPresentAt(state, sptep)) dropEntry(state, sptep, flush);
   const frame = pfnOf(child.spt);
   const { nonleafLo, nonleafHi } = state.format;
   setSpte(state, sptep, pfnLo(frame) | nonleafLo, pfnHi(frame) | nonleafHi);
@@ -21,11 +27,11 @@ export function linkShadowPage(state: MmuState, sptep: Sptep, child: ShadowPage)
   if (child.unsync || child.unsyncChildren > 0) markUnsync(state, sptep);
 }
 
-function dropEntry(state: MmuState, sptep: Sptep): void {
+function dropEntry(state: MmuState, sptep: Sptep, flush: boolean): void {
   const lo = state.words[2 * sptep]!;
   if (isLeaf(lo, state.pageOf(sptep).level)) dropSpte(state, sptep, "large-replace");
   else unlinkChild(state, childOf(state, lo, state.words[2 * sptep + 1]!), sptep);
-  state.flushRemoteTlbs("entry replaced by a table");
+  if (flush) state.flushRemoteTlbs("entry replaced by a table");
 }
 
 /** Clears an entry that points at `child`. The caller flushes. */

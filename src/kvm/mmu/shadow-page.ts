@@ -10,6 +10,12 @@ const BITMAP_WORDS = ENTRIES / 32;
 /** Records of a shadowed translation are `gfn << 12 | access`, kept as a number below 2^52. */
 const TRANSLATION_UNIT = 4096;
 
+/** A host frame for sptes: its address, and its first entry. */
+export interface ShadowFrame {
+  readonly spt: Hpa;
+  readonly base: Sptep;
+}
+
 /**
  * `kvm_mmu_page`: the bookkeeping of one shadow page, whose 512 sptes are bytes of a host frame.
  * `(gfn, role)` is its key; no two valid pages share one (mmu.rst, "Shadow pages").
@@ -53,7 +59,7 @@ export class ShadowPage {
 
   constructor(
     key: { readonly gfn: Gfn; readonly role: RoleWord },
-    frame: { readonly spt: Hpa; readonly base: Sptep },
+    frame: ShadowFrame,
     birth: { readonly serial: number; readonly mmuValidGen: number; readonly gpteExt: number },
   ) {
     this.gfn = key.gfn;

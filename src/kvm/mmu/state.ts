@@ -4,9 +4,12 @@ import { GuestMemory } from "../guest-memory";
 import { ADDRESS_SPACES, type MemorySlot, SlotSet } from "../memslots";
 import type { Profile } from "../profile";
 import type { MmuContext } from "./context";
+import { DirtyLogMode } from "./dirty/log-mode";
+import { newSplitCache, type SplitCache } from "./dirty/split-cache";
+import { DEFAULT_KNOBS, type MmuKnobs } from "./knobs";
 import { ActiveList, PageHash } from "./page-lists";
 import { REQUEST, REQUEST_NAMES, type Request } from "./requests";
-import type { ShadowPage } from "./shadow-page";
+import type { ShadowFrame, ShadowPage } from "./shadow-page";
 import type { Sptep } from "./spte";
 import type { SpteFormat } from "./spte-format";
 import { newVmStats, type VmStats } from "./stats";
@@ -68,6 +71,9 @@ export class MmuState {
   indirectShadowPages = 0;
   readonly notifier: NotifierState = { inProgress: 0, rangeStart: 0, rangeEnd: 0, seq: 0 };
   readonly stats: VmStats = newVmStats();
+  knobs: MmuKnobs = DEFAULT_KNOBS;
+  readonly dirtyLogMode = new DirtyLogMode();
+  readonly splitCache: SplitCache = newSplitCache();
   readonly contexts: MmuContext[] = [];
   /** When set, stores to sptes are logged here. */
   writeLog: SpteWrite[] | undefined;
@@ -128,10 +134,14 @@ export class MmuState {
     this.memory.free(pfnOf(page.spt));
   }
   /** A frame for sptes; throws when there is none, as the limit on pages comes first. */
-  allocateFrame(): { readonly spt: Hpa; readonly base: Sptep } {
+  allocateFrame(): ShadowFrame {
+    const frame = this.tryAllocateFrame();
+    if (!frame) throw new Error("zone mmu is full although max pages was not reached");
+    return frame;
+  }
+  tryAllocateFrame(): ShadowFrame | undefined {
     const frame = this.memory.allocate("mmu");
-    if (frame === undefined) throw new Error("zone mmu is full although max pages was not reached");
-    return { spt: hpaOf(frame), base: this.wordOf(frame) };
+    return frame === undefined ? undefined : { spt: hpaOf(frame), base: this.wordOf(frame) };
   }
   /** Forgets all pages, without freeing frames: for `restore`. */
   forgetPages(): void {
