@@ -6,6 +6,7 @@ import { MARK, type Mapping, type MappingState } from "./mapping";
 import { MappingList } from "./mapping-list";
 import { type HvaRange, Notifiers } from "./notifiers";
 import { type HostMemory, ZONE_BASE } from "./physical-memory";
+import { Shrinkers } from "./shrinkers";
 
 /** Where guest memory is mapped first. The page at this address has the first frame of zone "guest". */
 export const GUEST_HVA = hva(0x7f0000000000);
@@ -17,6 +18,10 @@ export interface HostProcessState {
   readonly files: readonly HostFileState[];
   /** Flags of frames that have any, by rising number. */
   readonly frameFlags: readonly (readonly [pfn: number, flags: number])[];
+  readonly pool: readonly (readonly [hva: number, pfn: number])[];
+  readonly shrinkers: readonly number[];
+  readonly limit: number;
+  readonly hand: number;
 }
 
 /**
@@ -25,11 +30,19 @@ export interface HostProcessState {
  */
 export class AddressSpace {
   readonly notifiers = new Notifiers();
+  readonly shrinkers = new Shrinkers();
   readonly mappings = new MappingList();
   readonly owners: FrameOwners;
   readonly files = new Map<string, HostFile>();
   /** Contents of swapped pages: never written once they are here, so states may share them. */
   readonly swap = new Map<Hva, Uint8Array>();
+
+  /** Huge pages set aside for hugetlb mappings and not in use, by the address they are for. */
+  readonly pool = new Map<Hva, Pfn>();
+  /** Frames of all kinds that the host may use at a time; the rest is reclaimed. */
+  limit = Number.POSITIVE_INFINITY;
+  /** Where reclaim looks next. */
+  hand = hva(0);
 
   constructor(
     readonly memory: HostMemory,
@@ -41,6 +54,7 @@ export class AddressSpace {
   /** Writes an empty entry: `frame` and those after it, at `level`. */
   install(mapping: Mapping, index: number, frame: Pfn, level: HostLevel = 1): void {
     mapping.setEntry(index, frame, level);
+    if (!this.isCounted(frame)) return;
     for (let i = 0; i < pagesPerLevel(level); i++)
       this.owners.add(pfn(frame + i), mapping.addressOf(index + i));
   }
@@ -50,9 +64,9 @@ export class AddressSpace {
     const pages = pagesPerLevel(mapping.level(index));
     const dirty = mapping.isMarked(index, MARK.dirty);
     for (let i = index; i < index + pages; i++) {
-      const frame = mapping.frame(i);
+      const frame = mapping.heldFrame(i);
       mapping.clearEntry(i);
-      if (frame === undefined) continue;
+      if (frame === undefined || !this.isCounted(frame)) continue;
       if (dirty && this.owners.isFlagged(frame, FRAME.held)) this.owners.flag(frame, FRAME.dirty);
       if (this.owners.remove(frame, mapping.addressOf(i))) this.free(frame);
     }
@@ -81,7 +95,12 @@ export class AddressSpace {
     this.owners.unflag(frame, FRAME.held);
     if (this.owners.isUnused(frame)) this.free(frame);
   }
+  /** The host keeps count of who has the frame: not so for memory of a device. */
+  isCounted(frame: Pfn): boolean {
+    return this.memory.zones.guest.has(frame);
+  }
   private free(frame: Pfn): void {
+    if (this.owners.isFlagged(frame, FRAME.poisoned)) return;
     this.owners.unflag(frame, FRAME.merged | FRAME.dirty);
     this.memory.free(frame);
   }
@@ -108,6 +127,10 @@ export class AddressSpace {
       swap: [...this.swap].sort(([a], [b]) => a - b),
       files: [...this.files.values()].map((file) => file.save()),
       frameFlags: this.owners.saveFlags(),
+      pool: [...this.pool].sort(([a], [b]) => a - b),
+      shrinkers: this.shrinkers.save(),
+      limit: this.limit,
+      hand: this.hand,
     };
   }
 
@@ -121,10 +144,16 @@ export class AddressSpace {
     this.owners.clear();
     for (const mapping of this.mappings.all)
       for (let i = 0; i < mapping.pages; i++) {
-        const frame = mapping.frame(i);
-        if (frame !== undefined) this.owners.add(frame, mapping.addressOf(i));
+        const frame = mapping.heldFrame(i);
+        if (frame !== undefined && this.isCounted(frame))
+          this.owners.add(frame, mapping.addressOf(i));
       }
     for (const [frame, flags] of state.frameFlags) this.owners.flag(pfn(frame), flags);
+    this.pool.clear();
+    for (const [at, frame] of state.pool) this.pool.set(hva(at), pfn(frame));
+    this.shrinkers.restore(state.shrinkers);
+    this.limit = state.limit;
+    this.hand = hva(state.hand);
   }
 }
 

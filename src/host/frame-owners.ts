@@ -4,10 +4,11 @@ import type { FrameZone } from "./frame-zone";
 const NONE = 0;
 
 /**
- * `held`: something besides page tables has the frame (the page cache of a file). `merged`: same-page
+ * `held`: something besides page tables has the frame (the page cache of a file, the pool of huge pages). `merged`: same-page
  * merging made it, so it is never written again (PageKsm). `dirty`: differs from the file behind it.
+ * `poisoned`: its memory is broken, so it is never given to anyone again.
  */
-export const FRAME = { held: 1, merged: 2, dirty: 4 } as const;
+export const FRAME = { held: 1, merged: 2, dirty: 4, poisoned: 8 } as const;
 
 /**
  * The reverse map of the host: from a frame of zone "guest" to the pages of the process that lie in it,

@@ -1,56 +1,228 @@
-import type { Hva, Trace } from "../x86";
-import { entryRange } from "./address-space";
+import { type Hva, hva, PAGE_SIZE, type Trace } from "../x86";
 import { FRAME } from "./frame-owners";
+import type { HostFile } from "./host-file";
+import { truncateFile } from "./host-files";
 import { collapse, splitHuge, whyNotCollapsible } from "./huge-page";
-import { MARK, type Mapping } from "./mapping";
+import type { Mapping } from "./mapping";
 import { migrate, swapOut } from "./page-moves";
-import type { HostProcess, Refused } from "./process";
+import { poison, unpoison } from "./poison";
+import type { HostProcess } from "./process";
+import { ageEntry, isReclaimable } from "./reclaim";
+import { at, type Refused, refused } from "./refusal";
 import { findTwin, mergeInto } from "./same-page";
+import { discardRange, protectRange, whyNotCuttable } from "./unmap";
 
-/** What the host may do to a page of the process behind the guest's back. */
-export type HostAction = "swap-out" | "migrate" | "merge" | "collapse" | "split";
-
-export type HostActionOutcome = { readonly kind: "done" } | Refused;
+/** `note`: what was found, as a sentence, for actions that find something out. */
+export type HostActionOutcome = { readonly kind: "done"; readonly note?: string } | Refused;
 
 const DONE: HostActionOutcome = { kind: "done" };
-const refused = (reason: string): Refused => ({ kind: "refused", reason });
-const at = (address: Hva): string => `hva 0x${address.toString(16)}`;
 
-/** Does it to the entry at `index` of the mapping, which is resident; or says why not. */
-type PageAction = (host: HostProcess, mapping: Mapping, index: number) => HostActionOutcome;
+/** The page an action is done to. */
+interface Target {
+  readonly host: HostProcess;
+  readonly mapping: Mapping;
+  /** Of the page itself. */
+  readonly index: number;
+  /** Of the page table entry it is in. */
+  readonly entry: number;
+  /** How a sentence names it. */
+  readonly where: string;
+  readonly page: { readonly start: Hva; readonly end: Hva };
+}
 
-const ACTIONS: Readonly<Record<Exclude<HostAction, "collapse">, PageAction>> = {
-  "swap-out": ({ space }, mapping, index) => {
-    swapOut(space, mapping, index);
-    return DONE;
+interface ActionRow {
+  /** Imperative, for menus. */
+  readonly title: string;
+  /** What it does, for help. */
+  readonly about: string;
+  /** What the page must be for it. */
+  readonly needs?: "resident" | "reclaimable" | "file";
+  perform(target: Target): HostActionOutcome;
+}
+
+/** What the host may do to a page of the process behind the guest's back. */
+export type HostAction =
+  | "swap-out"
+  | "migrate"
+  | "merge"
+  | "collapse"
+  | "split"
+  | "age"
+  | "reclaim"
+  | "discard"
+  | "read-only"
+  | "writable"
+  | "poison"
+  | "unpoison"
+  | "truncate"
+  | "lose-file"
+  | "find-file";
+
+export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
+  "swap-out": {
+    title: "Swap Out",
+    about: "sends the page to the swap device, or back to its file",
+    needs: "reclaimable",
+    perform: ({ host, mapping, entry }) => {
+      swapOut(host.space, mapping, entry);
+      return DONE;
+    },
   },
-  migrate: ({ space }, mapping, index) =>
-    migrate(space, mapping, index)
-      ? DONE
-      : refused(
-          `no free host ${mapping.level(index) > 1 ? "run of frames" : "frame"} to move ${at(mapping.addressOf(index))} to: swap another page out first`,
-        ),
-  merge: ({ space }, mapping, index) => {
-    const where = at(mapping.addressOf(index));
-    if (mapping.backing.kind !== "anonymous")
-      return refused(
-        `${where} is not anonymous memory, which alone is merged: choose another page`,
-      );
-    const frame = mapping.frame(index);
-    if (frame !== undefined && space.owners.isFlagged(frame, FRAME.merged))
-      return refused(`${where} is merged already: write to it to break the sharing`);
-    const twin = findTwin(space, mapping, index);
-    if (twin === undefined)
-      return refused(`no other page has the bytes of ${where}: give another page the same bytes`);
-    if (mapping.level(index) > 1) splitHuge(space, mapping, index);
-    mergeInto(space, mapping, index, twin);
-    return DONE;
+  migrate: {
+    title: "Migrate",
+    about: "moves the page to another host frame",
+    needs: "resident",
+    perform: ({ host, mapping, entry, where }) => {
+      if (mapping.backing.kind === "device")
+        return refused(`${where} is memory of a device, which cannot move: choose another page`);
+      if (migrate(host.space, mapping, entry)) return DONE;
+      const frames = mapping.level(entry) > 1 ? "run of frames" : "frame";
+      return refused(`no free host ${frames} to move ${where} to: swap another page out first`);
+    },
   },
-  split: ({ space }, mapping, index) => {
-    if (mapping.level(index) === 1)
-      return refused(`${at(mapping.addressOf(index))} is not in a huge page: collapse one first`);
-    splitHuge(space, mapping, index);
-    return DONE;
+  merge: {
+    title: "Merge",
+    about: "lets the page share the frame of another with the same bytes (KSM)",
+    needs: "resident",
+    perform: ({ host: { space }, mapping, index, where }) => {
+      if (mapping.backing.kind !== "anonymous")
+        return refused(
+          `${where} is not anonymous memory, which alone is merged: choose another page`,
+        );
+      const frame = mapping.frame(index);
+      if (frame !== undefined && space.owners.isFlagged(frame, FRAME.merged))
+        return refused(`${where} is merged already: write to it to break the sharing`);
+      const twin = findTwin(space, mapping, index);
+      if (twin === undefined)
+        return refused(`no other page has the bytes of ${where}: give another page the same bytes`);
+      if (mapping.level(index) > 1) splitHuge(space, mapping, mapping.entry(index));
+      mergeInto(space, mapping, index, twin);
+      return DONE;
+    },
+  },
+  collapse: {
+    title: "Collapse",
+    about: "makes the 2 MiB around the page one huge page (khugepaged)",
+    perform: ({ host, mapping, index, where }) => {
+      const why = whyNotCollapsible(host.space, mapping, index);
+      if (why) return refused(`${where} cannot be collapsed into a huge page: ${why}`);
+      return collapse(host.space, mapping, index)
+        ? DONE
+        : refused(`the host has no free run of 2 MiB for ${where}: swap pages out first`);
+    },
+  },
+  split: {
+    title: "Split",
+    about: "makes the huge page one of 4 KiB pages",
+    needs: "resident",
+    perform: ({ host, mapping, entry, where }) => {
+      if (mapping.level(entry) === 1)
+        return refused(`${where} is not in a huge page: collapse one first`);
+      if (mapping.backing.kind !== "anonymous")
+        return refused(
+          `${where} is in a huge page of a ${mapping.backing.kind} mapping, which is never split: use backing thp`,
+        );
+      splitHuge(host.space, mapping, entry);
+      return DONE;
+    },
+  },
+  age: {
+    title: "Age",
+    about: "asks whether the page was used, and forgets that it was",
+    needs: "resident",
+    perform: ({ host, mapping, entry, where }) => ({
+      kind: "done",
+      note: ageEntry(host.space, mapping, entry)
+        ? `${where} was used since it was last aged`
+        : `${where} was not used since it was last aged`,
+    }),
+  },
+  reclaim: {
+    title: "Reclaim",
+    about: "swaps the page out if it was not used since it was last aged",
+    needs: "reclaimable",
+    perform: ({ host, mapping, entry, where }) => {
+      if (ageEntry(host.space, mapping, entry))
+        return { kind: "done", note: `${where} was used lately, so it stays this time` };
+      swapOut(host.space, mapping, entry);
+      return { kind: "done", note: `${where} was not used lately, so it was swapped out` };
+    },
+  },
+  discard: {
+    title: "Discard",
+    about: "lets go of the page: the next use brings zeros or the file (MADV_DONTNEED)",
+    perform: ({ host, mapping, page, where }) => {
+      if (mapping.backing.kind === "device")
+        return refused(`${where} is memory of a device, which cannot be discarded: unmap it`);
+      return cutting(host, page, () => discardRange(host.space, page));
+    },
+  },
+  "read-only": {
+    title: "Make Read-Only",
+    about: "takes write permission from the page (mprotect)",
+    perform: ({ host, mapping, page, where }) =>
+      mapping.backing.writable
+        ? cutting(host, page, () => protectRange(host.space, page, false))
+        : refused(`${where} is read-only already: make it writable first`),
+  },
+  writable: {
+    title: "Make Writable",
+    about: "gives the page write permission (mprotect)",
+    perform: ({ host, mapping, page, where }) =>
+      mapping.backing.writable
+        ? refused(`${where} is writable already: make it read-only first`)
+        : cutting(host, page, () => protectRange(host.space, page, true)),
+  },
+  poison: {
+    title: "Poison",
+    about: "breaks the page's memory: whoever touches it fails (hwpoison)",
+    needs: "resident",
+    perform: ({ host, mapping, index, where }) => {
+      if (mapping.backing.kind === "device")
+        return refused(
+          `${where} is memory of a device, which is not poisoned: choose another page`,
+        );
+      poison(host.space, mapping, index);
+      return DONE;
+    },
+  },
+  unpoison: {
+    title: "Unpoison",
+    about: "takes an injected poisoning back",
+    perform: ({ host, mapping, index, where }) => {
+      if (!mapping.isPoisoned(index)) return refused(`${where} is not poisoned: poison it first`);
+      unpoison(host.space, mapping, index);
+      return DONE;
+    },
+  },
+  truncate: {
+    title: "Truncate File Here",
+    about: "cuts the page's file just before it: touching it fails from now on",
+    needs: "file",
+    perform: (target) => {
+      const { mapping, index, host } = target;
+      if (mapping.backing.kind === "file")
+        truncateFile(host.space, fileOf(target), mapping.backing.firstPage + index);
+      return DONE;
+    },
+  },
+  "lose-file": {
+    title: "Lose File",
+    about: "makes the page's file unreadable: only what is in memory can be used",
+    needs: "file",
+    perform: (target) => {
+      fileOf(target).lost = true;
+      return DONE;
+    },
+  },
+  "find-file": {
+    title: "Find File",
+    about: "makes a lost file readable again",
+    needs: "file",
+    perform: (target) => {
+      fileOf(target).lost = false;
+      return DONE;
+    },
   },
 };
 
@@ -64,18 +236,47 @@ export function performHostAction(
   const mapping = host.mappingAt(address);
   if (!mapping) return refused(`${at(address)} is not mapped: choose an address inside a memslot`);
   const index = mapping.indexOf(address);
-  if (action === "collapse") {
-    const why = whyNotCollapsible(host.space, mapping, index);
-    if (why) return refused(`${at(address)} cannot be collapsed into a huge page: ${why}`);
-    return collapse(host.space, mapping, index)
-      ? DONE
-      : refused(`the host has no free run of 2 MiB for ${at(address)}: swap pages out first`);
-  }
+  const start = mapping.addressOf(index);
+  const target: Target = {
+    host,
+    mapping,
+    index,
+    entry: mapping.entry(index),
+    where: at(start),
+    page: { start, end: hva(start + PAGE_SIZE) },
+  };
+  return whyNot(target, action) ?? HOST_ACTIONS[action].perform(target);
+}
+
+function whyNot({ mapping, index, where }: Target, action: HostAction): Refused | undefined {
+  const { needs } = HOST_ACTIONS[action];
+  const { kind } = mapping.backing;
+  if (needs === "file")
+    return kind === "file"
+      ? undefined
+      : refused(`${where} is not of a file, so there is nothing to ${action}: use backing file`);
+  if (needs === undefined) return undefined;
   if (mapping.frame(index) === undefined)
     return refused(
-      `${at(address)} is not resident, so there is nothing to ${action}: touch the page first`,
+      `${where} is not resident, so there is nothing to ${action}: touch the page first`,
     );
-  return ACTIONS[action](host, mapping, mapping.entry(index));
+  return needs === "reclaimable" && !isReclaimable(mapping, index)
+    ? refused(`${where} is memory of kind ${kind}, which is never reclaimed: choose another page`)
+    : undefined;
+}
+
+function cutting(host: HostProcess, page: Target["page"], change: () => void): HostActionOutcome {
+  const why = whyNotCuttable(host.space, page);
+  if (why) return refused(why);
+  change();
+  return DONE;
+}
+
+function fileOf({ host, mapping }: Target): HostFile {
+  const { backing } = mapping;
+  const file = backing.kind === "file" ? host.space.files.get(backing.file) : undefined;
+  if (!file) throw new Error("a file mapping has lost its file object");
+  return file;
 }
 
 /**
@@ -86,9 +287,5 @@ export function agePage(host: HostProcess, address: Hva): "young" | "old" | "abs
   const mapping = host.mappingAt(address);
   const index = mapping?.indexOf(address) ?? 0;
   if (mapping?.frame(index) === undefined) return "absent";
-  const entry = mapping.entry(index);
-  const own = mapping.isMarked(entry, MARK.accessed);
-  mapping.clear(entry, MARK.accessed);
-  const others = host.notifiers.clearFlushYoung(entryRange(mapping, entry));
-  return own || others ? "young" : "old";
+  return ageEntry(host.space, mapping, mapping.entry(index)) ? "young" : "old";
 }

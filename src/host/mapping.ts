@@ -24,9 +24,13 @@ export interface MappingState {
   /** Runs of resident pages with consecutive frames: index, pfn, number, index, … */
   readonly resident: readonly number[];
   readonly marks: Uint8Array;
+  /** Pages that hold a poisoned frame: index, pfn, … */
+  readonly poisoned: readonly number[];
 }
 
 const ABSENT = -1;
+/** An entry that holds a frame whose memory is broken: kept as -2 - pfn, so that it is not present. */
+const poisonedEntry = (frame: number): number => -2 - frame;
 
 /** One mmap'ed area of the host process with its page table entries. */
 export class Mapping {
@@ -57,7 +61,22 @@ export class Mapping {
 
   frame(index: number): Pfn | undefined {
     const frame = this.frames[index] ?? ABSENT;
-    return frame === ABSENT ? undefined : pfn(frame);
+    return frame < 0 ? undefined : pfn(frame);
+  }
+  /** The frame that the page holds, also when it is poisoned and so cannot be used. */
+  heldFrame(index: number): Pfn | undefined {
+    const frame = this.frames[index] ?? ABSENT;
+    if (frame === ABSENT) return undefined;
+    return pfn(frame < 0 ? poisonedEntry(frame) : frame);
+  }
+  isPoisoned(index: number): boolean {
+    return (this.frames[index] ?? ABSENT) < ABSENT;
+  }
+  /** Makes the whole entry at `index` unusable, or usable again. */
+  setPoisoned(index: number, poisoned: boolean): void {
+    const pages = pagesPerLevel(this.level(index));
+    for (let i = index; i < index + pages; i++)
+      if (this.isPoisoned(i) !== poisoned) this.frames[i] = poisonedEntry(this.frames[i] ?? ABSENT);
   }
   level(index: number): HostLevel {
     const huge = (this.marks[index] ?? 0) & HUGE;
@@ -66,7 +85,7 @@ export class Mapping {
   /** First page of the entry that holds this page: another one only inside a huge page. */
   entry(index: number): number {
     const level = this.level(index);
-    return level === 1 ? index : index - ((this.frames[index] ?? 0) % pagesPerLevel(level));
+    return level === 1 ? index : this.block(index, level).from;
   }
   /** Indexes of the first and just after the last page of the `level`-sized block around `index`. */
   block(index: number, level: HostLevel): { readonly from: number; readonly to: number } {
@@ -113,18 +132,36 @@ export class Mapping {
     return part;
   }
 
+  /** The backing of what would come just after this mapping. */
+  get continued(): Backing {
+    return backingFrom(this.backing, this.pages);
+  }
+  /** This mapping and one that begins where it ends, as one. */
+  joined(next: Mapping): Mapping {
+    const whole = new Mapping(this.start, this.pages + next.pages, this.backing);
+    whole.frames.set(this.frames);
+    whole.frames.set(next.frames, this.pages);
+    whole.marks.set(this.marks);
+    whole.marks.set(next.marks, this.pages);
+    return whole;
+  }
+
   save(): MappingState {
     const { frames, start, pages, backing } = this;
     const resident: number[] = [];
+    const poisoned: number[] = [];
     for (let i = 0; i < pages; i++) {
       const frame = frames[i] ?? ABSENT;
-      if (frame === ABSENT) continue;
+      if (frame < 0) {
+        if (frame < ABSENT) poisoned.push(i, poisonedEntry(frame));
+        continue;
+      }
       let run = 1;
       while (i + run < pages && frames[i + run] === frame + run) run++;
       resident.push(i, frame, run);
       i += run - 1;
     }
-    return { start, pages, backing, resident, marks: this.marks.slice() };
+    return { start, pages, backing, resident, marks: this.marks.slice(), poisoned };
   }
 
   static restored(state: MappingState): Mapping {
@@ -133,6 +170,8 @@ export class Mapping {
       const [index = 0, frame = 0, run = 0] = state.resident.slice(i, i + 3);
       for (let k = 0; k < run; k++) mapping.frames[index + k] = frame + k;
     }
+    for (let i = 0; i < state.poisoned.length; i += 2)
+      mapping.frames[state.poisoned[i]!] = poisonedEntry(state.poisoned[i + 1]!);
     mapping.marks.set(state.marks);
     return mapping;
   }

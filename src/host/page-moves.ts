@@ -1,26 +1,23 @@
 import { type Pfn, pagesPerLevel, pfn } from "../x86";
 import { type AddressSpace, entryRange } from "./address-space";
-import { FRAME } from "./frame-owners";
-import type { HostFile } from "./host-file";
 import { MARK, type Mapping } from "./mapping";
 import type { HvaRange } from "./notifiers";
+import { dropFromCache } from "./page-cache";
 
 /** An entry of the page table: where a frame is mapped. */
-interface Place {
+export interface Place {
   readonly mapping: Mapping;
   readonly index: number;
 }
 
-/** Every entry that maps the frame at this one: several when the page is shared. */
-export function placesOf(space: AddressSpace, mapping: Mapping, index: number): Place[] {
-  const frame = mapping.frame(index);
-  if (frame === undefined) return [];
+/** Every entry that begins with this frame: several when the page is shared. */
+export function placesOf(space: AddressSpace, frame: Pfn): Place[] {
   return space.owners.all(frame).flatMap((address) => {
     const found = space.mappings.at(address);
     return found ? [{ mapping: found, index: found.indexOf(address) }] : [];
   });
 }
-const rangesOf = (places: readonly Place[]): HvaRange[] =>
+export const rangesOf = (places: readonly Place[]): HvaRange[] =>
   places.map(({ mapping, index }) => entryRange(mapping, index));
 
 /**
@@ -29,8 +26,9 @@ const rangesOf = (places: readonly Place[]): HvaRange[] =>
  * in pieces.
  */
 export function swapOut(space: AddressSpace, mapping: Mapping, index: number): void {
-  const places = placesOf(space, mapping, index);
   const frame = mapping.frame(index);
+  if (frame === undefined) return;
+  const places = placesOf(space, frame);
   space.notifiers.aroundAll(rangesOf(places), () => {
     for (const place of places) evict(space, place);
     space.trace.emit("host_swap_out", { hva: mapping.addressOf(index), pfn: frame });
@@ -50,23 +48,13 @@ function evict(space: AddressSpace, { mapping, index }: Place): void {
   else if (space.owners.count(first) === 0) dropFromCache(space, cached.file, cached.page);
 }
 
-/** Takes a page that nobody maps out of the cache; the file gets what was written to it. */
-export function dropFromCache(space: AddressSpace, file: HostFile, page: number): void {
-  const frame = file.cache.get(page);
-  if (frame === undefined) return;
-  if (space.owners.isFlagged(frame, FRAME.dirty))
-    file.write(page, space.memory.frameBytes(frame).slice());
-  file.cache.delete(page);
-  space.unhold(frame);
-}
-
 /** Moves a page, or a huge one, to other frames for all who map it. False when there are none free. */
 export function migrate(space: AddressSpace, mapping: Mapping, index: number): boolean {
   const pages = pagesPerLevel(mapping.level(index));
   const to = pages === 1 ? space.memory.allocateSpare("guest") : space.memory.allocateRun(pages);
   const old = mapping.frame(index);
   if (to === undefined || old === undefined) return false;
-  const places = placesOf(space, mapping, index);
+  const places = placesOf(space, old);
   space.notifiers.aroundAll(rangesOf(places), () => {
     for (let i = 0; i < pages; i++) relocate(space, pfn(old + i), pfn(to + i));
     const cached = space.cachedAt(mapping, index);

@@ -3,19 +3,22 @@ import { FrameZone, type ZoneState } from "./frame-zone";
 
 /**
  * The parts of host physical memory. `low`: below 4 GiB, where PAE roots must be; `guest`: anonymous
- * memory of the host process; `mmu`: shadow pages.
+ * memory of the host process; `mmu`: shadow pages; `device`: memory of a device, always there.
  */
-export type ZoneName = "low" | "guest" | "mmu";
+export type ZoneName = "low" | "guest" | "mmu" | "device";
 
 /** First frame of each zone: fixed, so that traces and tests can name addresses. */
 export const ZONE_BASE: Readonly<Record<ZoneName, Pfn>> = {
   low: pfn(0x1),
   guest: pfn(0x100000),
   mmu: pfn(0x200000),
+  device: pfn(0x400000),
 };
 
-/** Capacity of each zone in 4 KiB frames. */
-export type ZonePages = Readonly<Record<ZoneName, number>>;
+/** Capacity of each zone in 4 KiB frames; most hosts have no device memory. */
+export type ZonePages = Readonly<Record<Exclude<ZoneName, "device">, number>> & {
+  readonly device?: number;
+};
 
 export interface HostMemoryState {
   readonly zones: Readonly<Record<ZoneName, ZoneState>>;
@@ -25,10 +28,10 @@ export interface HostMemoryState {
 
 /** Bytes of WebAssembly memory that zones of these sizes take. */
 export const hostMemoryBytes = (pages: ZonePages): number =>
-  4096 * (pages.low + pages.guest + pages.mmu);
+  4096 * (pages.low + pages.guest + pages.mmu + (pages.device ?? 0));
 
 /**
- * Host physical memory: three zones of frames, one after the other inside the machine's WebAssembly
+ * Host physical memory: the zones of frames, one after the other inside the machine's WebAssembly
  * memory from `base` on. A frame is all zero when it is allocated.
  */
 export class HostMemory implements FrameMap<Hpa> {
@@ -52,13 +55,16 @@ export class HostMemory implements FrameMap<Hpa> {
     const low = new FrameZone(ZONE_BASE.low, pages.low, base);
     const guest = new FrameZone(ZONE_BASE.guest, pages.guest, low.end);
     const mmu = new FrameZone(ZONE_BASE.mmu, pages.mmu, guest.end);
-    this.zones = { low, guest, mmu };
-    this.list = [low, guest, mmu];
+    const device = new FrameZone(ZONE_BASE.device, pages.device ?? 0, mmu.end);
+    while (device.count < device.pages) device.takeRising();
+    this.zones = { low, guest, mmu, device };
+    this.list = [low, guest, mmu, device];
   }
 
   /** Byte offset of a frame in the WebAssembly memory, allocated or not; -1 when no zone has it. */
   offsetOf(frame: Pfn): number {
-    const { guest, mmu, low } = this.zones;
+    const { guest, mmu, low, device } = this.zones;
+    if (frame >= device.first) return device.offsetOf(frame);
     if (frame >= mmu.first) return mmu.offsetOf(frame);
     return frame >= guest.first ? guest.offsetOf(frame) : low.offsetOf(frame);
   }
@@ -108,16 +114,23 @@ export class HostMemory implements FrameMap<Hpa> {
         const words = this.words.subarray(offset >>> 2, (offset >>> 2) + 1024);
         if (words.some((word) => word !== 0)) frames.push([frame, this.frameBytes(frame).slice()]);
       }
-    const { low, guest, mmu } = this.zones;
-    return { zones: { low: low.save(), guest: guest.save(), mmu: mmu.save() }, frames };
+    const { low, guest, mmu, device } = this.zones;
+    const zones = {
+      low: low.save(),
+      guest: guest.save(),
+      mmu: mmu.save(),
+      device: device.save(),
+    };
+    return { zones, frames };
   }
 
   restore(state: HostMemoryState): void {
-    const { low, guest, mmu } = this.zones;
+    const { low, guest, mmu, device } = this.zones;
     for (const zone of this.list) for (const frame of zone.used()) this.frameBytes(frame).fill(0);
     low.restore(state.zones.low);
     guest.restore(state.zones.guest);
     mmu.restore(state.zones.mmu);
+    device.restore(state.zones.device);
     for (const [frame, bytes] of state.frames) this.frameBytes(pfn(frame)).set(bytes);
   }
 

@@ -1,10 +1,8 @@
-import type { Pfn } from "../x86";
+import { type Pfn, pfn } from "../x86";
 import { type AddressSpace, homeOf } from "./address-space";
 import type { HostLevel } from "./backing";
 import { MARK, type Mapping } from "./mapping";
-
-/** Why a page cannot be made resident. */
-export type FaultInFailure = "out-of-memory" | "past-end-of-file" | "file-lost";
+import { cachePage, type FaultInFailure } from "./page-cache";
 
 /** Makes the page at an empty entry resident; undefined when it is. */
 export function populate(
@@ -13,11 +11,18 @@ export function populate(
   index: number,
   write: boolean,
 ): FaultInFailure | undefined {
-  const { kind } = mapping.backing;
+  if (mapping.isPoisoned(index)) return "poisoned";
   if (mapping.isMarked(index, MARK.swapped)) return swapIn(space, mapping, index, write);
-  return kind === "file"
-    ? populateFromFile(space, mapping, index, write)
-    : populateZero(space, mapping, index, write);
+  switch (mapping.backing.kind) {
+    case "file":
+      return populateFromFile(space, mapping, index, write);
+    case "anonymous":
+      return populateZero(space, mapping, index, write);
+    case "hugetlb":
+      return populateFromPool(space, mapping, index, write);
+    case "device":
+      return populateFromDevice(space, mapping, index, write);
+  }
 }
 
 /** A page that comes back has lost its place: so a stale copy of its old frame number shows. */
@@ -45,9 +50,10 @@ function populateZero(
   index: number,
   write: boolean,
 ): FaultInFailure | undefined {
-  if (mapping.backing.kind === "anonymous" && mapping.backing.thp) {
+  const { backing } = mapping;
+  if (backing.kind === "anonymous" && backing.thp) {
     const { from, to } = mapping.block(index, 2);
-    if (isEmpty(mapping, from, to)) {
+    if (canHold(mapping, from, to)) {
       const first = space.memory.allocateRun(to - from, homeOf(mapping.addressOf(from)));
       if (first !== undefined) {
         arrive(space, mapping, from, first, 2, write);
@@ -61,12 +67,50 @@ function populateZero(
   return undefined;
 }
 
-/** Nothing of the block is resident or swapped, and all of it is in the mapping. */
-function isEmpty(mapping: Mapping, from: number, to: number): boolean {
+/** All of the block is in the mapping, and nothing of it is resident, poisoned or swapped. */
+function canHold(mapping: Mapping, from: number, to: number): boolean {
   if (from < 0 || to > mapping.pages) return false;
   for (let i = from; i < to; i++)
-    if (mapping.frame(i) !== undefined || mapping.isMarked(i, MARK.swapped)) return false;
+    if (mapping.heldFrame(i) !== undefined || mapping.isMarked(i, MARK.swapped)) return false;
   return true;
+}
+
+function populateFromPool(
+  space: AddressSpace,
+  mapping: Mapping,
+  index: number,
+  write: boolean,
+): FaultInFailure | undefined {
+  const { backing } = mapping;
+  if (backing.kind !== "hugetlb") throw new Error("not a mapping of the huge page pool");
+  const { from, to } = mapping.block(index, backing.level);
+  const address = mapping.addressOf(from);
+  const first = space.pool.get(address);
+  if (first === undefined) return "out-of-memory";
+  space.pool.delete(address);
+  arrive(space, mapping, from, first, backing.level, write);
+  for (let i = 0; i < to - from; i++) space.unhold(pfn(first + i));
+  return undefined;
+}
+
+/** The largest entry, up to the level that is allowed, that is aligned on both sides. */
+function populateFromDevice(
+  space: AddressSpace,
+  mapping: Mapping,
+  index: number,
+  write: boolean,
+): undefined {
+  const { backing } = mapping;
+  if (backing.kind !== "device") throw new Error("not a mapping of a device");
+  let { level } = backing;
+  while (level > 1) {
+    const { from, to } = mapping.block(index, level);
+    const isAligned = (backing.first + from) % (to - from) === 0;
+    if (isAligned && canHold(mapping, from, to)) break;
+    level = level === 3 ? 2 : 1;
+  }
+  const { from } = mapping.block(index, level);
+  arrive(space, mapping, from, pfn(backing.first + from), level, write);
 }
 
 function populateFromFile(
@@ -87,29 +131,6 @@ function populateFromFile(
   return undefined;
 }
 
-/** The frame of a page of a file, read from its disk if need be. */
-function cachePage(
-  space: AddressSpace,
-  mapping: Mapping,
-  name: string,
-  page: number,
-  index: number,
-): Pfn | FaultInFailure {
-  const file = space.files.get(name);
-  if (!file) return "file-lost";
-  if (page >= file.pages) return "past-end-of-file";
-  const cached = file.cache.get(page);
-  if (cached !== undefined) return cached;
-  if (file.lost) return "file-lost";
-  const frame = space.allocate(mapping.addressOf(index));
-  if (frame === undefined) return "out-of-memory";
-  const bytes = file.read(page);
-  if (bytes) space.memory.frameBytes(frame).set(bytes);
-  file.cache.set(page, frame);
-  space.hold(frame);
-  return frame;
-}
-
 function arrive(
   space: AddressSpace,
   mapping: Mapping,
@@ -125,26 +146,4 @@ function arrive(
     level,
     write,
   });
-}
-
-/**
- * A write to a page that others see: it moves to a frame of its own (do_wp_page). Those who copy the
- * page table hear of it, as the old frame must not be used for this page any more.
- */
-export function breakSharing(
-  space: AddressSpace,
-  mapping: Mapping,
-  index: number,
-): FaultInFailure | undefined {
-  const old = mapping.frame(index);
-  const frame = space.memory.allocateSpare("guest");
-  if (frame === undefined || old === undefined) return "out-of-memory";
-  const address = mapping.addressOf(index);
-  space.copy(old, frame);
-  space.notifiers.changingPte(address, frame, true, () => {
-    space.remap(mapping, index, frame);
-    mapping.clear(index, MARK.protected);
-    space.trace.emit("host_cow", { hva: address, old, pfn: frame });
-  });
-  return undefined;
 }

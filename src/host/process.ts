@@ -1,22 +1,22 @@
 import { type Hva, hva, PAGE_SIZE, type Pfn, type Trace } from "../x86";
 import { AddressSpace, type HostProcessState } from "./address-space";
 import type { Backing, HostLevel } from "./backing";
+import { breakSharing } from "./break-sharing";
 import { checkHost } from "./check";
+import { contentsOf } from "./contents";
 import { HostFile } from "./host-file";
+import { reserveHuge } from "./huge-pool";
 import { MARK, Mapping } from "./mapping";
-import type { Notifiers } from "./notifiers";
+import { type MemoryReport, reportMemory } from "./memory-report";
+import type { HvaRange, Notifiers } from "./notifiers";
+import type { FaultInFailure } from "./page-cache";
 import type { HostMemory } from "./physical-memory";
-import { breakSharing, type FaultInFailure, populate } from "./populate";
-import { unmapRange } from "./unmap";
-
-/** User addresses end here (x86-64, 4-level host). */
-const HVA_LIMIT = 2 ** 47;
-
-/** A request that was not carried out; `reason` says what, where and what to do. */
-export interface Refused {
-  readonly kind: "refused";
-  readonly reason: string;
-}
+import { populate } from "./populate";
+import { keepLimit, reclaim } from "./reclaim";
+import { at, hex, type Refused, refused } from "./refusal";
+import type { Shrinkers } from "./shrinkers";
+import { unmapRange, whyNotCuttable } from "./unmap";
+import { whyNotMappable, wrongRange } from "./valid-mapping";
 
 /**
  * What came of making a page resident. `read-only`: a write to a mapping without write permission.
@@ -72,32 +72,38 @@ export class HostProcess {
   }
 
   mmap(start: Hva, size: number, backing: Backing): { readonly kind: "mapped" } | Refused {
-    const wrong = wrongRange(start, size);
-    if (wrong) return { kind: "refused", reason: wrong };
     const other = this.space.mappings.firstIn(start, hva(start + size));
+    const why = wrongRange(start, size) ?? whyNotMappable(this.space, start, size, backing);
+    if (why) return refused(why);
     if (other)
-      return refuse(
-        `hva ${hex(start)} is already mapped by the area at ${hex(other.start)}`,
-        "unmap it first",
+      return refused(
+        `${at(start)} is already mapped by the area at ${hex(other.start)}: unmap it first`,
       );
-    if (backing.kind === "file" && !this.space.files.has(backing.file))
-      return refuse(`hva ${hex(start)}: there is no file "${backing.file}"`, "create it first");
-    this.space.mappings.insert(new Mapping(start, size / PAGE_SIZE, backing));
-    return { kind: "mapped" };
+    return this.place({ start, end: hva(start + size) }, backing, false);
+  }
+  /** Also where something is mapped: that goes in the same step (MAP_FIXED). */
+  mmapOver(start: Hva, size: number, backing: Backing): { readonly kind: "mapped" } | Refused {
+    const range = { start, end: hva(start + size) };
+    const why =
+      wrongRange(start, size) ??
+      whyNotMappable(this.space, start, size, backing) ??
+      whyNotCuttable(this.space, range);
+    return why ? refused(why) : this.place(range, backing, true);
   }
 
   /** Unmaps what there is in the range, as munmap does; holes in it are no error. */
   munmap(start: Hva, size: number): { readonly kind: "unmapped" } | Refused {
-    const wrong = wrongRange(start, size);
-    if (wrong) return { kind: "refused", reason: wrong };
-    unmapRange(this.space, { start, end: hva(start + size) });
+    const range = { start, end: hva(start + size) };
+    const why = wrongRange(start, size) ?? whyNotCuttable(this.space, range);
+    if (why) return refused(why);
+    unmapRange(this.space, range);
     return { kind: "unmapped" };
   }
 
   /** A file whose bytes are these, up to its size in pages with zeros after them. */
   createFile(name: string, pages: number, bytes = new Uint8Array(0)): Refused | undefined {
     if (this.space.files.has(name))
-      return refuse(`the host has a file "${name}" already`, "choose another name");
+      return refused(`the host has a file "${name}" already: choose another name`);
     const file = new HostFile(name, pages);
     for (let page = 0; page * PAGE_SIZE < bytes.length; page++) {
       const content = new Uint8Array(PAGE_SIZE);
@@ -177,21 +183,7 @@ export class HostProcess {
    * file, or nowhere yet (zeros). Undefined where a read would fail. Changes nothing.
    */
   contents(address: Hva): Uint8Array | undefined {
-    const mapping = this.mappingAt(address);
-    if (!mapping) return undefined;
-    const index = mapping.indexOf(address);
-    const { memory, space } = this;
-    const frame = mapping.frame(index);
-    if (frame !== undefined) return memory.frameBytes(frame);
-    const { backing } = mapping;
-    if (mapping.isMarked(index, MARK.swapped)) return space.swap.get(mapping.addressOf(index));
-    if (backing.kind === "anonymous") return new Uint8Array(PAGE_SIZE);
-    const file = space.files.get(backing.file);
-    const page = backing.firstPage + index;
-    if (!file || page >= file.pages) return undefined;
-    const cached = file.cache.get(page);
-    if (cached !== undefined) return memory.frameBytes(cached);
-    return file.lost ? undefined : (file.read(page) ?? new Uint8Array(PAGE_SIZE));
+    return contentsOf(this.space, address);
   }
 
   /** Lowest page of this process that lies in a frame. */
@@ -212,6 +204,18 @@ export class HostProcess {
     this.markAt(first, marks);
     for (const address of owners.others(frame)) this.markAt(address, marks);
   }
+  private place(range: HvaRange, backing: Backing, over: boolean): { kind: "mapped" } | Refused {
+    const { space } = this;
+    const { start, end } = range;
+    const mapping = new Mapping(start, (end - start) / PAGE_SIZE, backing);
+    if (over) unmapRange(space, range);
+    if (backing.kind === "hugetlb" && !reserveHuge(space, range, backing.level))
+      return refused(
+        `the host has too few free huge pages for ${at(start)}, size ${hex(end - start)}: choose smaller pages or a smaller size`,
+      );
+    space.mappings.insert(mapping);
+    return { kind: "mapped" };
+  }
   private markAt(address: Hva, marks: number): void {
     const mapping = this.space.mappings.at(address);
     mapping?.mark(mapping.entry(mapping.indexOf(address)), marks);
@@ -222,6 +226,25 @@ export class HostProcess {
     return checkHost(this.space);
   }
 
+  /** Frames that the host may use; beyond them it reclaims. Undefined: all there are. */
+  set limit(frames: number | undefined) {
+    this.space.limit = frames ?? Number.POSITIVE_INFINITY;
+  }
+  /** Reclaims if the limit is reached: to be called where pages may be taken from the guest. */
+  keepLimit(): void {
+    if (this.space.limit !== Number.POSITIVE_INFINITY) keepLimit(this.space);
+  }
+  /** Takes so many pages from the process, those not used lately; how many came. */
+  reclaim(pages: number): number {
+    return reclaim(this.space, pages);
+  }
+  get shrinkers(): Shrinkers {
+    return this.space.shrinkers;
+  }
+  memoryReport(): MemoryReport {
+    return reportMemory(this.space);
+  }
+
   save(): HostProcessState {
     return this.space.save();
   }
@@ -230,17 +253,3 @@ export class HostProcess {
     this.space.restore(state);
   }
 }
-
-function wrongRange(start: Hva, size: number): string | undefined {
-  if (start % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0 || size <= 0)
-    return `hva ${hex(start)}, size ${hex(size)}: both must be multiples of 0x1000, and the size not zero`;
-  if (start < PAGE_SIZE || start + size > HVA_LIMIT)
-    return `hva ${hex(start)}, size ${hex(size)} is not inside 0x1000 … ${hex(HVA_LIMIT)}: choose another address`;
-  return undefined;
-}
-
-const hex = (value: number): string => `0x${value.toString(16)}`;
-const refuse = (what: string, advice: string): Refused => ({
-  kind: "refused",
-  reason: `${what}: ${advice}`,
-});

@@ -15,4 +15,10 @@ export const MACHINE_EVENTS: Readonly<Record<string, string>> = {
   host_cow: "a write to a shared page of the host process gave it a frame of its own",
   host_collapse: "2 MiB of the host process became one huge page",
   host_split: "a huge page of the host process became 4 KiB pages",
+  host_discard:
+    "the host process let go of pages: their next use brings zeros, or the file's bytes",
+  host_protect: "pages of the host process lost or got write permission",
+  host_poison: "the memory of a page of the host process is broken: its next use fails",
+  host_unpoison: "a poisoned page of the host process can be used again",
+  host_reclaim: "the host took pages that were not used lately",
 };

@@ -17,6 +17,8 @@ export function faultinPfn(
   fault: Fault,
   access: number,
 ): Ret {
+  // Before the count is taken: what is reclaimed here must not make this very fault stale.
+  state.hostProcess.keepLimit();
   fault.seq = state.notifier.seq;
   const { slot } = fault;
   if (!slot) {
@@ -76,6 +78,8 @@ function failureText(kind: Exclude<FaultIn["kind"], "page">, hva: number): strin
       return `the host has no free frame for ${at}: give the machine more host memory`;
     case "past-end-of-file":
       return `${at} behind a memslot lies beyond the end of its file (SIGBUS): make the file longer`;
+    case "poisoned":
+      return `the memory of ${at} behind a memslot is poisoned (SIGBUS): unpoison the page, or map another over it`;
     case "file-lost":
       return `${at} behind a memslot cannot be read as its file is gone (SIGBUS): bring the file back`;
   }
