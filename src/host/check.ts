@@ -1,4 +1,4 @@
-import { type Hva, type Pfn, pagesPerLevel } from "../x86";
+import { type Hva, type Pfn, pagesPerLevel, pfn } from "../x86";
 import type { AddressSpace } from "./address-space";
 import { FRAME } from "./frame-owners";
 import { MARK, type Mapping } from "./mapping";
@@ -15,8 +15,8 @@ export function checkHost(space: AddressSpace): string[] {
     end = mapping.end;
     for (let i = 0; i < mapping.pages; i++) {
       wrong.push(...checkPage(space, mapping, i));
-      const frame = mapping.frame(i);
-      if (frame === undefined) continue;
+      const frame = mapping.heldFrame(i);
+      if (frame === undefined || !space.isCounted(frame)) continue;
       const pages = mapped.get(frame) ?? [];
       mapped.set(frame, pages);
       pages.push(mapping.addressOf(i));
@@ -36,14 +36,10 @@ export function checkHost(space: AddressSpace): string[] {
   return wrong;
 }
 
-/** Frames of the host's memory that neither a page nor the page cache has, though they are taken. */
-export const ownerless = (space: AddressSpace): Pfn[] =>
-  space.memory.zones.guest.taken().filter((frame) => space.owners.isUnused(frame));
-
 function checkPage(space: AddressSpace, mapping: Mapping, index: number): string[] {
   const wrong: string[] = [];
   const where = `hva ${hex(mapping.addressOf(index))}`;
-  const frame = mapping.frame(index);
+  const frame = mapping.heldFrame(index);
   const swapped = mapping.isMarked(index, MARK.swapped);
   if (swapped !== space.swap.has(mapping.addressOf(index)))
     wrong.push(`${where} is marked swapped without being on the device, or the reverse`);
@@ -51,6 +47,8 @@ function checkPage(space: AddressSpace, mapping: Mapping, index: number): string
     if (mapping.marksOf(index) & ~MARK.swapped) wrong.push(`${where} is empty but has marks`);
     return wrong;
   }
+  if (mapping.isPoisoned(index) !== space.owners.isFlagged(frame, FRAME.poisoned))
+    wrong.push(`${where} is poisoned and its frame is not, or the reverse`);
   if (swapped) wrong.push(`${where} is resident and swapped`);
   const { backing } = mapping;
   const entry = mapping.entry(index);
@@ -63,7 +61,7 @@ function checkPage(space: AddressSpace, mapping: Mapping, index: number): string
   const level = mapping.level(index);
   if (level === 1) return wrong;
   const pages = pagesPerLevel(level);
-  const first = mapping.frame(entry);
+  const first = mapping.heldFrame(entry);
   const isWhole = entry >= 0 && entry + pages <= mapping.pages && mapping.level(entry) === level;
   if (!isWhole || first !== frame - (index - entry) || (mapping.addressOf(entry) / 4096) % pages)
     wrong.push(`${where} is in a huge page that is not aligned or not whole`);
@@ -78,5 +76,10 @@ function heldFrames(space: AddressSpace, wrong: string[]): Set<Pfn> {
       if (page >= pages) wrong.push(`page ${page} of "${name}" is cached beyond the end`);
       held.add(frame);
     }
+  for (const [address, first] of space.pool) {
+    const backing = space.mappings.at(address)?.backing;
+    if (backing?.kind !== "hugetlb") wrong.push(`a huge page is set aside for ${hex(address)}`);
+    else for (let i = 0; i < pagesPerLevel(backing.level); i++) held.add(pfn(first + i));
+  }
   return held;
 }

@@ -1,7 +1,6 @@
 import { type Hva, hva, PAGE_SIZE, type Trace } from "../x86";
 import { FRAME } from "./frame-owners";
 import type { HostFile } from "./host-file";
-import { truncateFile } from "./host-files";
 import { collapse, splitHuge, whyNotCollapsible } from "./huge-page";
 import type { Mapping } from "./mapping";
 import { migrate, swapOut } from "./page-moves";
@@ -10,6 +9,7 @@ import type { HostProcess } from "./process";
 import { ageEntry, isReclaimable } from "./reclaim";
 import { at, type Refused, refused } from "./refusal";
 import { findTwin, mergeInto } from "./same-page";
+import { truncateFile } from "./truncate";
 import { discardRange, protectRange, whyNotCuttable } from "./unmap";
 
 /** `note`: what was found, as a sentence, for actions that find something out. */

@@ -20,7 +20,7 @@ export interface MmuNotifier {
    * Kernels before 6.10: one page is in another frame now, or has lost write access. Whoever has this
    * is told so in place of start and end (set_pte_at_notify).
    */
-  changePte?(address: Hva, frame: Pfn, writable: boolean): void;
+  readonly changePte?: ((address: Hva, frame: Pfn, writable: boolean) => void) | undefined;
   /** The process ends. */
   release(): void;
 }

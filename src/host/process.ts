@@ -15,7 +15,8 @@ import { populate } from "./populate";
 import { keepLimit, reclaim } from "./reclaim";
 import { at, hex, type Refused, refused } from "./refusal";
 import type { Shrinkers } from "./shrinkers";
-import { unmapRange, whyNotCuttable } from "./unmap";
+import { truncateFile } from "./truncate";
+import { discardRange, protectRange, unmapRange, whyNotCuttable } from "./unmap";
 import { whyNotMappable, wrongRange } from "./valid-mapping";
 
 /**
@@ -100,6 +101,15 @@ export class HostProcess {
     return { kind: "unmapped" };
   }
 
+  /** Lets go of what the range holds; it stays mapped (MADV_DONTNEED). */
+  discard(start: Hva, size: number): { readonly kind: "done" } | Refused {
+    return this.changeRange(start, size, (range) => discardRange(this.space, range));
+  }
+  /** Gives or takes write permission (mprotect). */
+  protect(start: Hva, size: number, writable: boolean): { readonly kind: "done" } | Refused {
+    return this.changeRange(start, size, (range) => protectRange(this.space, range, writable));
+  }
+
   /** A file whose bytes are these, up to its size in pages with zeros after them. */
   createFile(name: string, pages: number, bytes = new Uint8Array(0)): Refused | undefined {
     if (this.space.files.has(name))
@@ -111,6 +121,14 @@ export class HostProcess {
       file.write(page, content);
     }
     this.space.files.set(name, file);
+    return undefined;
+  }
+
+  /** Cuts a file, or makes it longer with zeros (ftruncate). */
+  resizeFile(name: string, pages: number): Refused | undefined {
+    const file = this.space.files.get(name);
+    if (!file) return refused(`the host has no file "${name}": create it first`);
+    truncateFile(this.space, file, pages);
     return undefined;
   }
 
@@ -203,6 +221,17 @@ export class HostProcess {
     const marks = dirty ? MARK.accessed | MARK.dirty : MARK.accessed;
     this.markAt(first, marks);
     for (const address of owners.others(frame)) this.markAt(address, marks);
+  }
+  private changeRange(
+    start: Hva,
+    size: number,
+    change: (range: HvaRange) => void,
+  ): { readonly kind: "done" } | Refused {
+    const range = { start, end: hva(start + size) };
+    const why = wrongRange(start, size) ?? whyNotCuttable(this.space, range);
+    if (why) return refused(why);
+    change(range);
+    return { kind: "done" };
   }
   private place(range: HvaRange, backing: Backing, over: boolean): { kind: "mapped" } | Refused {
     const { space } = this;

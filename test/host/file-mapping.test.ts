@@ -118,6 +118,57 @@ describe("mappings of files", () => {
     );
   });
 
+  it("F-039 a file that is cut takes all that showed its end along, copies too", () => {
+    const { process, memory, act, put, get, heard, sound } = files();
+    put(16, 5);
+    put(18, 6);
+    put(34, 7);
+    heard.length = 0;
+    assert.equal(act("truncate", 17).kind, "done");
+    assert.deepEqual(
+      heard.filter((text) => text.includes("start")),
+      ["n start 17-19", "n start 33-35"],
+    );
+    assert.deepEqual([16, 17, 18, 33, 34].map(get), [
+      5,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    assert.equal(process.faultIn(page(34), false).kind, "past-end-of-file");
+    assert.equal(memory.zones.guest.count, 1);
+    sound();
+  });
+
+  it("F-039 of a file that is lost only what is in memory can be used", () => {
+    const { process, act, put, get, sound } = files();
+    put(16, 5);
+    assert.equal(act("lose-file", 16).kind, "done");
+    assert.deepEqual([16, 32, 17].map(get), [5, 5, undefined]);
+    assert.equal(process.faultIn(page(17), false).kind, "file-lost");
+    assert.equal(process.faultIn(page(32), false).kind, "page");
+    act("find-file", 16);
+    assert.equal(get(17), 2);
+    assert.match(
+      JSON.stringify(act("lose-file", 1)),
+      /not of a file, so there is nothing to lose-file/,
+    );
+    sound();
+  });
+
+  it("a poisoned page of the cache fails all who map the file", () => {
+    const { process, act, put, get, sound } = files();
+    put(16, 5);
+    act("poison", 16);
+    assert.equal(process.faultIn(page(32), false).kind, "poisoned");
+    assert.equal(get(32), undefined);
+    sound();
+    act("unpoison", 16);
+    assert.equal(get(32), 5);
+    sound();
+  });
+
   it("a state with files is restored", () => {
     const { process, memory, put, get, sound } = files();
     put(16, 6);

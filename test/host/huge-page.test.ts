@@ -1,30 +1,10 @@
 import assert from "node:assert/strict";
-import { type Backing, GUEST_HVA, type HostAction, performHostAction } from "../../src/host";
-import { hpaOf, pfn } from "../../src/x86";
-import { host, page } from "./host";
-
-const THP: Backing = { kind: "anonymous", writable: true, thp: true };
+import { pfn } from "../../src/x86";
+import { ANONYMOUS, page, THP, workbench } from "./host";
 
 /** 4 MiB and a page of guest memory, and room for three huge pages and a few small ones. */
-function hugeHost(backing: Backing = THP) {
-  const all = host({ low: 1, guest: 3 * 512 + 8, mmu: 1 });
-  const { process, trace, heard, memory } = all;
-  process.munmap(GUEST_HVA, 8 * 4096);
-  process.mmap(GUEST_HVA, 1025 * 4096, backing);
-  heard.length = 0;
-  const act = (action: HostAction, k: number) => performHostAction(process, trace, action, page(k));
-  const put = (k: number, value: number): void => {
-    const found = process.faultIn(page(k), true);
-    if (found.kind === "page") memory.tables.store64(hpaOf(found.pfn, 16), value, 0);
-  };
-  const get = (k: number): number =>
-    new DataView(process.contents(page(k))?.slice().buffer ?? new ArrayBuffer(0)).getUint32(
-      16,
-      true,
-    );
-  const sound = (): void => assert.deepEqual(process.check(), []);
-  return { ...all, act, put, get, sound };
-}
+const hugeHost = (backing = THP) =>
+  workbench(backing, 1025, { low: 1, guest: 3 * 512 + 8, mmu: 1 });
 
 describe("huge pages of the host", () => {
   it("F-007 the first use of a free 2 MiB brings a huge page, aligned, with a mapping level", () => {
@@ -52,7 +32,7 @@ describe("huge pages of the host", () => {
     assert.equal(process.translate(page(0)), 0x100400, "another run than its home");
     process.faultIn(page(512), true);
     assert.equal(process.mappingLevel(page(512)), 2);
-    const small = hugeHost({ kind: "anonymous", writable: true });
+    const small = hugeHost(ANONYMOUS);
     small.process.faultIn(page(0), true);
     assert.equal(small.process.mappingLevel(page(0)), 1);
     const full = hugeHost();

@@ -5,8 +5,8 @@ import type { HostFile } from "./host-file";
 import { discardRange } from "./unmap";
 
 /**
- * Cuts a file to `pages` pages. All that shows what lies behind goes, copies of private mappings too
- * (truncate_pagecache); touching it fails from now on.
+ * Gives a file another size. All that shows what lies beyond it goes, copies of private mappings too
+ * (truncate_pagecache); touching that fails from now on.
  */
 export function truncateFile(space: AddressSpace, file: HostFile, pages: number): void {
   for (const mapping of space.mappings.all) {
