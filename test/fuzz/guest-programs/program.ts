@@ -1,4 +1,4 @@
-import { Random } from "../paging-ops/random";
+import { Random } from "../random";
 import { Code64 } from "./code64";
 import * as at from "./layout";
 

@@ -1,174 +1,111 @@
 import assert from "node:assert/strict";
-import { GUEST_HVA } from "../../../src/host";
-import { CR0, CR4, gpa } from "../../../src/x86";
-import { Guest } from "../../kvm/guest";
-import type { Outcome, ScriptedVcpu } from "../../kvm/scripted-vcpu";
-import { Model } from "./model";
-import type { Random } from "./random";
+import { BareSubject } from "./bare-subject";
+import { DirtyOracle } from "./dirty-oracle";
+import { HypervisorSubject } from "./hypervisor-subject";
+import { buildKernel } from "./kernel";
+import { KERNEL_TABLES, RAM_PAGES, ROOTS, SLOT_PAGES } from "./layout";
+import type { Legal } from "./legal-outcomes";
+import { PlainMemory, type PlainSlot } from "./plain-memory";
+import { PlainVcpu } from "./plain-vcpu";
+import { switchMode } from "./registers";
+import type { Setup } from "./setup";
+import type { Subject } from "./subject";
+import { markedBits, productWord } from "./words";
 
-/** RAM: two slots of 2 MiB each. */
-export const SLOT_PAGES = 512;
-const RAM_PAGES = 2 * SLOT_PAGES;
-/** Frames that the random tables and data live in: half of them in each slot. */
-export const POOL: readonly number[] = Array.from({ length: 24 }, (_, i) =>
-  i < 12 ? 16 + i : SLOT_PAGES + 16 + i - 12,
-);
-/** CR3 is one of these. */
-export const ROOTS: readonly number[] = [POOL[0]!, POOL[1]!, POOL[12]!];
-/** Frames no slot has. */
-export const HOLES: readonly number[] = [0x900, 0xd0000];
-/** The kernel's tables, outside the pool: they map all RAM at `KERNEL`, for the supervisor. */
-const KERNEL_TABLES = 1;
-export const KERNEL = 0xffff800000000000n;
-const KERNEL_INDEX = 256;
-/** Entries of a table that are ever used, at any level. */
-export const INDEXES: readonly number[] = [0, 1, 2, 5];
+const LOGS = 1;
 
-const P_W_A_D = 0x63n;
-const LARGE = 0x80n;
-
-/** Every user address the tables can map: a page of each combination of two entries per level, four at the last. */
-export const ADDRESSES: readonly bigint[] = [0, 1].flatMap((l4) =>
-  [0, 1].flatMap((l3) =>
-    [0, 1].flatMap((l2) =>
-      INDEXES.map(
-        (l1) =>
-          (BigInt(l4) << 39n) | (BigInt(l3) << 30n) | (BigInt(l2) << 21n) | (BigInt(l1) << 12n),
-      ),
-    ),
-  ),
-);
-
-/** The same guest twice: under the hypervisor, and on the plain machine. */
+/** The same guest twice: as the product runs it, and as the manual says it must be. */
 export class World {
-  readonly guest: Guest;
-  readonly model = new Model(RAM_PAGES);
-  readonly vcpus: readonly ScriptedVcpu[];
-  /** Slot 1: where it is now, or undefined. */
-  movable: { base: number; readonly: boolean; logs: boolean } | undefined;
+  readonly subject: Subject;
+  readonly memory = new PlainMemory(RAM_PAGES);
+  readonly vcpus: readonly PlainVcpu[];
+  readonly dirty: DirtyOracle;
+  /** Outcomes legal for the accesses that are under way, outermost first. */
+  readonly underWay: (readonly Legal[])[] = [];
 
-  constructor(random: Random) {
-    // A small limit on shadow pages now and then makes room-making part of the run.
-    this.guest = new Guest({ pages: RAM_PAGES, mmuPages: 0x100 });
-    const { guest } = this;
-    guest.log.length = 0;
-    guest.setSlot(0, 0, 0, GUEST_HVA);
-    guest.setSlot(0, 0, SLOT_PAGES, GUEST_HVA);
-    this.model.slots.push({ id: 0, base: 0, pages: SLOT_PAGES, backing: 0, readonly: false });
-    this.createMovable(SLOT_PAGES, false);
-    guest.vm.core.state.maxPages = random.u32() % 3 === 0 ? 40 : 200;
-    this.buildKernel(random.u32() % 2 === 0);
-    this.vcpus = [guest.first, guest.addVcpu()];
-    for (const one of this.vcpus) {
-      const sizes = [0, 1, 16, Number.POSITIVE_INFINITY];
-      one.cpu.tlbSize = sizes[random.u32() % sizes.length]!;
-      one.cpu.cr3 = BigInt(ROOTS[0]! * 4096);
-      one.vcpu.enter();
-    }
-  }
-
-  /** The kernel's map of RAM, with 2M or 4K pages, and its entry in every root. */
-  private buildKernel(large: boolean): void {
-    const table = (n: number): number => (KERNEL_TABLES + n) * 4096;
-    const link = (at: number, frame: number): void =>
-      this.plant(at, BigInt(frame * 4096) | P_W_A_D);
-    for (const root of ROOTS) link(root * 4096 + 8 * KERNEL_INDEX, KERNEL_TABLES);
-    link(table(0), KERNEL_TABLES + 1);
-    for (let half = 0; half < 2; half++) {
-      const at = table(1) + 8 * half;
-      if (large) this.plant(at, BigInt(half * SLOT_PAGES * 4096) | P_W_A_D | LARGE);
-      else {
-        link(at, KERNEL_TABLES + 2 + half);
-        for (let i = 0; i < SLOT_PAGES; i++) link(table(2 + half) + 8 * i, half * SLOT_PAGES + i);
-      }
-    }
+  constructor(readonly setup: Setup) {
+    this.subject = setup.mmu === "none" ? new BareSubject(setup) : new HypervisorSubject(setup);
+    this.dirty = new DirtyOracle(this.subject);
+    this.vcpus = setup.tlb.map(() => new PlainVcpu(this.memory, setup));
+    for (const id of [0, 1])
+      this.setSlot({
+        id,
+        base: id * SLOT_PAGES,
+        pages: SLOT_PAGES,
+        backing: id * SLOT_PAGES,
+        flags: 0,
+      });
+    buildKernel(setup.largeKernel, this.memory.bytes);
+    for (const page of [...ROOTS, ...KERNEL_TABLES]) this.subject.plant(page, this.pageOf(page));
+    const { vm } = this.subject;
+    if (vm) vm.core.state.maxPages = setup.maxPages;
+    this.vcpus.forEach((_, vcpu) => {
+      switchMode(this, vcpu, setup.mode, BigInt(ROOTS[0]! * 4096));
+    });
   }
 
-  /** Puts an entry into both memories before anything runs. */
-  private plant(at: number, value: bigint): void {
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setBigUint64(0, value, true);
-    this.guest.vm.memory.write(gpa(at), bytes);
-    this.model.bytes.set(bytes, this.model.offsetOf(Math.floor(at / 4096)) + (at % 4096));
+  /** The bits that the accesses under way have set so far are there for everybody. */
+  settleUnderWay(): void {
+    for (const outcomes of this.underWay)
+      for (const [word, bits] of markedBits(this, outcomes))
+        this.memory.markWord(word, productWord(this, word) & bits);
   }
 
-  createMovable(base: number, readonly: boolean): void {
-    const flags = readonly ? 2 : 0;
-    const made = this.guest.setSlot(1, base, SLOT_PAGES, GUEST_HVA + SLOT_PAGES * 4096, flags);
-    assert.equal(made, "create");
-    this.model.slots.push({ id: 1, base, pages: SLOT_PAGES, backing: SLOT_PAGES, readonly });
-    this.movable = { base, readonly, logs: false };
-  }
-  forgetMovable(): void {
-    const at = this.model.slots.findIndex((slot) => slot.id === 1);
-    this.model.slots.splice(at, 1);
-    this.movable = undefined;
+  private pageOf(page: number): Uint8Array {
+    return this.memory.bytes.subarray(page * 4096, (page + 1) * 4096);
   }
 
-  /** One access on both sides; they must agree. */
-  access(one: ScriptedVcpu, cpl: number, va: bigint, kind: number, value: bigint): Outcome {
-    const expected = this.model.access(one.cpu, cpl, va, kind, value);
-    const got = one.access(cpl, va, kind, value);
-    assert.deepEqual(comparable(got), comparable(expected), describe(cpl, va, kind));
-    return expected;
-  }
-  /** The same through the hypervisor's emulator. */
-  emulated(one: ScriptedVcpu, cpl: number, va: bigint, kind: number, value: bigint): void {
-    const expected = this.model.access(one.cpu, cpl, va, kind, value);
-    one.cpu.cpl = cpl;
-    const got = one.emulated(va, kind | (cpl === 3 ? 4 : 0), value);
-    assert.deepEqual(comparable(got), comparable(expected), `emulated ${describe(cpl, va, kind)}`);
+  /** Changes the slots on both sides. Nothing happens where the change is none the API allows. */
+  setSlot(slot: PlainSlot): void {
+    const old = this.memory.slotById(slot.id);
+    const change = this.wantedChange(old, slot);
+    assert.equal(this.subject.setSlot(slot), change, `slot ${slot.id}`);
+    if (change.startsWith("E") || change === "none") return;
+    const others = this.memory.slots.filter(({ id }) => id !== slot.id);
+    this.memory.setSlots(change === "delete" ? others : [...others, slot]);
+    if (change === "delete" || change === "move") for (const vcpu of this.vcpus) vcpu.flushAll();
+    if (change === "delete" || !(slot.flags & LOGS)) this.dirty.stop(slot.id);
+    else this.dirty.start(slot);
   }
 
-  /** All of guest memory, and the log of dirty frames: equal on both sides. */
+  /** What KVM_SET_USER_MEMORY_REGION answers (api.rst 4.35). */
+  private wantedChange(old: PlainSlot | undefined, slot: PlainSlot): string {
+    if (slot.pages === 0) return old ? "delete" : "EINVAL";
+    const overlaps = this.memory.slots.some(
+      (other) =>
+        other.id !== slot.id &&
+        other.base < slot.base + slot.pages &&
+        slot.base < other.base + other.pages,
+    );
+    if (!old) return overlaps ? "EEXIST" : "create";
+    const fixed = old.pages !== slot.pages || old.backing !== slot.backing;
+    if (fixed || (old.flags ^ slot.flags) & ~LOGS) return "EINVAL";
+    if (old.base !== slot.base) return overlaps ? "EEXIST" : "move";
+    return old.flags !== slot.flags ? "flags" : "none";
+  }
+
+  /** Every page of RAM, wherever the host keeps it, against the oracle's. */
   compareMemory(): void {
-    const { model, guest } = this;
-    for (const slot of model.slots)
-      for (let i = 0; i < slot.pages; i++) {
-        const at = gpa((slot.base + i) * 4096);
-        const bytes = guest.vm.memory.peek(at, 4096);
-        // Not resident: never touched, or swapped out.
-        if (bytes.length === 0) continue;
-        const offset = (slot.backing + i) * 4096;
-        const expected = model.bytes.subarray(offset, offset + 4096);
-        if (Buffer.compare(bytes, expected) !== 0) assert.fail(difference(at, bytes, expected));
-      }
-  }
-  /** Every frame written since the last call is in the log that KVM gives. */
-  compareDirtyLog(): void {
-    const { movable } = this;
-    if (!movable?.logs) return;
-    const log = this.guest.vm.getDirtyLog(1);
-    assert.ok(log instanceof Uint32Array);
-    for (const frame of this.model.written) {
-      const bit = frame - movable.base;
-      if (bit < 0 || bit >= SLOT_PAGES) continue;
-      assert.ok(
-        (log[bit >> 5]! >>> (bit & 31)) & 1,
-        `gfn 0x${frame.toString(16)} is missing in the dirty log`,
-      );
+    for (let page = 0; page < RAM_PAGES; page++) {
+      const got = this.subject.contents(page);
+      const expected = this.pageOf(page);
+      if (Buffer.compare(got, expected) !== 0) assert.fail(difference(page, got, expected));
     }
-    this.model.written.clear();
   }
+
+  /** Every invariant, with all requests of the vCPUs served. */
   checkInvariants(): void {
-    for (const one of this.vcpus) one.vcpu.enter();
-    for (const one of this.vcpus) assert.deepEqual(this.guest.vm.check(one.vcpu), []);
+    const { vm } = this.subject;
+    if (!vm) return;
+    for (const vcpu of vm.vcpus) vcpu.enter();
+    for (const vcpu of vm.vcpus) assert.deepEqual(vm.check(vcpu), []);
   }
 }
 
-const comparable = (outcome: Outcome): Outcome =>
-  outcome.kind === "ok" ? { ...outcome, emulated: false } : outcome;
-
-const describe = (cpl: number, va: bigint, kind: number): string =>
-  `${kind & 2 ? "write" : kind & 16 ? "fetch" : "read"} of ${va.toString(16)} at CPL ${cpl}`;
-
-function difference(at: number, got: Uint8Array, expected: Uint8Array): string {
+function difference(page: number, got: Uint8Array, expected: Uint8Array): string {
   const i = got.findIndex((byte, k) => byte !== expected[k]) & ~7;
   const word = (bytes: Uint8Array): string =>
     new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(i, true).toString(16);
-  return `gpa ${(at + i).toString(16)} holds ${word(got)}, should be ${word(expected)}`;
+  const at = (page * 4096 + i).toString(16);
+  return `RAM at ${at} holds ${word(got)}, should be ${word(expected)}`;
 }
-
-/** Register bits that the runs toggle. */
-export const CR0_TOGGLES = [CR0.WP] as const;
-export const CR4_TOGGLES = [CR4.SMEP, CR4.SMAP, CR4.PGE] as const;

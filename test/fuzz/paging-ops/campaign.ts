@@ -1,0 +1,39 @@
+import { programSeed, Random } from "../random";
+import type { Coverage } from "./coverage";
+import { anySetup, type Choice } from "./generate/program";
+import { asTest } from "./print";
+import { runNew } from "./run";
+import { shrink } from "./shrink";
+
+/** Steps of one program: each begins with a fresh guest. */
+export const PROGRAM_LENGTH = 600;
+
+export interface Campaign {
+  readonly seed: number;
+  readonly choice: Choice;
+  /** Steps from one run of all invariants to the next. */
+  readonly every: number;
+  readonly coverage?: Coverage;
+}
+
+/** The n-th program of a campaign: a text with the failure and its test, or undefined. */
+export function runProgram(campaign: Campaign, n: number): string | undefined {
+  const { seed, choice, every, coverage } = campaign;
+  const random = new Random(programSeed(seed, n));
+  const setup = anySetup(random, choice);
+  coverage?.count("guests", `${setup.mmu} ${setup.era} ${setup.mode}, ${setup.tlb.length} vCPUs`);
+  const watch = coverage ? { every, coverage } : { every };
+  const failure = runNew(setup, random, choice.modes, PROGRAM_LENGTH, watch);
+  if (!failure) return undefined;
+  const least = shrink(failure);
+  const title = `fuzz: seed ${seed}, program ${n}`;
+  const from = failure.program.steps.length;
+  return [
+    `seed ${seed}, program ${n}: ${messageOf(failure.error)}`,
+    `shrunk from ${from} to ${least.program.steps.length} steps: ${messageOf(least.error)}`,
+    asTest(title, least.program, least.error),
+  ].join("\n");
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

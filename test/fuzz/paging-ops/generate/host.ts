@@ -1,0 +1,95 @@
+import type { HostAction } from "../../../../src/host";
+import { POOL, RAM_PAGES, SLOT_PAGES } from "../layout";
+import type { BareStep, Step } from "../steps";
+import type { Generator, Scene } from "./scene";
+
+const ACTIONS: readonly HostAction[] = [
+  "swap-out",
+  "swap-out",
+  "migrate",
+  "migrate",
+  "merge",
+  "collapse",
+  "split",
+];
+const LOGS = 1;
+const READ_ONLY = 2;
+
+/** Page of RAM behind a frame of the pool, wherever its slot is now. */
+const anyPage = (scene: Scene): number =>
+  scene.random.oneIn(10) ? scene.random.below(RAM_PAGES) : scene.random.pick(POOL);
+
+export const anyHostAction = (scene: Scene): BareStep => ({
+  op: "host",
+  action: scene.random.pick(ACTIONS),
+  page: anyPage(scene),
+});
+
+/** The host takes a page away between two writes to it: the second must not go to the old frame. */
+const hostAction: Generator = (scene) => {
+  const { random, world } = scene;
+  const action = anyHostAction(scene);
+  const slot = world.memory.slotById(1);
+  const vcpu = scene.anyVcpu();
+  const page = random.pick(POOL);
+  const frame = page < SLOT_PAGES || !slot ? page : slot.base + page - slot.backing;
+  const look = (): Step => scene.kernelStore(vcpu, frame * 4096 + 8 * 300, random.u64() & ~1n, 8);
+  return [look(), { ...action, page } as Step, look()];
+};
+
+const age: Generator = (scene) => [
+  {
+    op: "age",
+    how: scene.random.pick(["clear", "clear-flush", "test", "reclaim"] as const),
+    page: anyPage(scene),
+    pages: 1,
+  },
+];
+
+/** Slot 1 goes, comes back elsewhere or read-only, moves, or starts and stops logging. */
+const changeSlot: Generator = (scene) => {
+  const { random, world } = scene;
+  const slot = world.memory.slotById(1);
+  const fresh = {
+    op: "slot",
+    id: 1,
+    base: random.oneIn(4) ? 2 * SLOT_PAGES + 7 : SLOT_PAGES,
+    pages: SLOT_PAGES,
+    backing: SLOT_PAGES,
+    flags: (random.oneIn(5) ? READ_ONLY : 0) | (random.oneIn(3) ? LOGS : 0),
+  } as const;
+  if (!slot) return [fresh];
+  const present = { ...fresh, base: slot.base, flags: slot.flags } as const;
+  switch (random.below(4)) {
+    case 0:
+      return random.oneIn(3) ? [{ ...present, pages: 0 }] : [{ ...present, pages: 0 }, fresh];
+    case 1:
+      return [{ ...present, base: fresh.base }];
+    default:
+      return [{ ...present, flags: slot.flags ^ LOGS }];
+  }
+};
+
+/** The first slot holds the kernel and stays, but may log. */
+const logFirstSlot: Generator = (scene) => {
+  const { flags } = scene.world.memory.slotById(0)!;
+  return [{ op: "slot", id: 0, base: 0, pages: SLOT_PAGES, backing: 0, flags: flags ^ LOGS }];
+};
+
+const takeLog: Generator = (scene) => [{ op: "dirty-log", id: scene.random.below(2) }];
+
+/** A few shadow pages, or as many as needed. */
+const setLimit: Generator = (scene) => [{ op: "limit", pages: scene.random.pick([30, 60, 200]) }];
+
+const restore: Generator = () => [{ op: "restore" }];
+
+/** Generators of what host and VMM do, with their weights. */
+export const HOST_MENU: readonly (readonly [Generator, number])[] = [
+  [hostAction, 4],
+  [age, 1],
+  [changeSlot, 1],
+  [logFirstSlot, 0.3],
+  [takeLog, 2],
+  [setLimit, 0.2],
+  [restore, 0.02],
+];

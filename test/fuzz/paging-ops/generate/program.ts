@@ -1,0 +1,63 @@
+import type { Random } from "../../random";
+import { ENDLESS, type EngineName, type Era, type Mode, type Setup } from "../setup";
+import type { Step } from "../steps";
+import type { World } from "../world";
+import { ACCESS_MENU } from "./accesses";
+import { HOST_MENU } from "./host";
+import { withRace } from "./races";
+import { flipPagingAmong, REGISTER_MENU, switchModeAmong } from "./registers";
+import { type Generator, Scene } from "./scene";
+import { TABLE_MENU } from "./tables";
+
+/** What a campaign is allowed to try. */
+export interface Choice {
+  readonly engines: readonly EngineName[];
+  readonly eras: readonly Era[];
+  readonly modes: readonly Mode[];
+}
+
+/** The guest a program begins with. */
+export function anySetup(random: Random, choice: Choice): Setup {
+  const vcpus = random.pick([1, 1, 2, 2, 3, 4]);
+  return {
+    mmu: random.pick(choice.engines),
+    era: random.pick(choice.eras),
+    mode: random.pick(choice.modes),
+    tlb: Array.from({ length: vcpus }, () => random.pick([0, 1, 16, ENDLESS])),
+    maxPages: random.pick([40, 80, 200]),
+    physicalBits: random.pick([36, 40, 46, 46]),
+    gigabytePages: !random.oneIn(3),
+    pse36: !random.oneIn(4),
+    largeKernel: random.oneIn(2),
+  };
+}
+
+/** Makes the steps of a program one by one, as the world they are taken in goes on. */
+export class Author {
+  private readonly scene: Scene;
+  private readonly deck: readonly Generator[];
+  private waiting: Step[] = [];
+
+  constructor(world: World, random: Random, modes: readonly Mode[]) {
+    this.scene = new Scene(world, random);
+    const menu = [
+      ...ACCESS_MENU,
+      ...TABLE_MENU,
+      ...REGISTER_MENU,
+      ...(world.subject.vm ? HOST_MENU : []),
+      [switchModeAmong(modes), modes.length > 1 ? 0.5 : 0] as const,
+      [flipPagingAmong(modes), modes.length > 1 ? 0.7 : 0] as const,
+    ];
+    this.deck = menu.flatMap(([generator, weight]) =>
+      new Array<Generator>(Math.round(100 * weight)).fill(generator),
+    );
+  }
+
+  next(): Step {
+    for (;;) {
+      const step = this.waiting.shift();
+      if (step) return withRace(this.scene, step);
+      this.waiting = [...this.scene.random.pick(this.deck)(this.scene)];
+    }
+  }
+}

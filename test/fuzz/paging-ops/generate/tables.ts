@@ -1,0 +1,161 @@
+import { POOL, ROOTS } from "../layout";
+import type { Step } from "../steps";
+import { anyEntryValue, anyFlag, anyRoot, goodEntry, largeEntry, NX } from "./entries";
+import type { Generator, Scene } from "./scene";
+
+/**
+ * What may follow a change of an entry: the flush that a careful kernel makes on this vCPU or all, only
+ * part of it, or none at all for now.
+ */
+function flushes(scene: Scene, vcpu: number, affected: readonly bigint[]): Step[] {
+  const { random, world } = scene;
+  const everywhere = random.oneIn(2) ? world.vcpus.map((_, i) => i) : [vcpu];
+  switch (random.below(5)) {
+    case 0:
+    case 1:
+      return everywhere.flatMap((one) =>
+        affected.map((va): Step => ({ op: "invlpg", vcpu: one, va })),
+      );
+    case 2:
+      return everywhere.map((one): Step => ({ op: "cr3", vcpu: one, value: scene.plain(one).cr3 }));
+    case 3:
+      return [{ op: "invlpg", vcpu, va: scene.anyAddress(vcpu) }];
+    default:
+      return [];
+  }
+}
+
+/** Stores an entry, flushes perhaps, and perhaps looks what has become of an address below it. */
+function change(scene: Scene, vcpu: number, gpa: number, value: bigint, va?: bigint): Step[] {
+  const { random } = scene;
+  const affected = va === undefined ? [] : [va];
+  const steps: Step[] = [
+    scene.kernelStore(vcpu, gpa, value),
+    ...flushes(scene, vcpu, [...affected, scene.anyAddress(vcpu)].slice(0, 2)),
+  ];
+  if (va !== undefined && random.oneIn(2)) {
+    const kind = random.pick(["read", "write", "fetch"] as const);
+    const cpl = random.pick([0, 3] as const);
+    steps.push({ op: "access", vcpu, kind, cpl, va: va + 64n, value: random.u64() & ~1n });
+  }
+  return steps;
+}
+
+const writeEntry: Generator = (scene) => {
+  const vcpu = scene.anyVcpu();
+  return change(scene, vcpu, scene.anyEntry(vcpu), anyEntryValue(scene, vcpu));
+};
+
+const changeFlags: Generator = (scene) => {
+  const vcpu = scene.anyVcpu();
+  const gpa = scene.anyEntry(vcpu);
+  return change(scene, vcpu, gpa, scene.entryAt(vcpu, gpa) ^ anyFlag(scene, vcpu));
+};
+
+/** Changes an entry that is in use for some address, so that it shows. */
+const changeUsed: Generator = (scene) => {
+  const { random } = scene;
+  const vcpu = scene.anyVcpu();
+  const va = scene.anyAddress(vcpu);
+  const path = scene.path(vcpu, va);
+  const step = path.length > 0 ? random.pick(path.slice(-2)) : undefined;
+  if (step?.entry === undefined) return [];
+  const value = random.oneIn(3)
+    ? goodEntry(scene, vcpu, step.level)
+    : step.entry ^ anyFlag(scene, vcpu);
+  return change(scene, vcpu, step.gpa, value, va);
+};
+
+/** Makes an address work under the present root: one missing entry, or all that are missing. */
+const map: Generator = (scene) => {
+  const vcpu = scene.anyVcpu();
+  const va = scene.anyAddress(vcpu);
+  const last = scene.path(vcpu, va).at(-1);
+  if (last?.entry === undefined) return [];
+  return change(scene, vcpu, last.gpa, goodEntry(scene, vcpu, last.level), va);
+};
+
+/** Makes a page of 2M, 4M or 1G. */
+const mapLarge: Generator = (scene) => {
+  const vcpu = scene.anyVcpu();
+  const va = scene.anyAddress(vcpu);
+  const level = scene.geometry(vcpu).mode !== "PAE" && scene.random.oneIn(5) ? 3 : 2;
+  const step = scene.path(vcpu, va).find((one) => one.level === level);
+  if (step?.entry === undefined) return [];
+  const nx = scene.geometry(vcpu).entryBytes === 8 && scene.random.oneIn(5) ? NX : 0n;
+  return change(scene, vcpu, step.gpa, largeEntry(scene, level) | nx, va);
+};
+
+/** Lets two entries lead to one table or page, as address spaces that share do. */
+const share: Generator = (scene) => {
+  const vcpu = scene.anyVcpu();
+  const flags = scene.random.oneIn(4) ? anyFlag(scene, vcpu) : 0n;
+  const from = scene.entryAt(vcpu, scene.anyEntry(vcpu));
+  return change(scene, vcpu, scene.anyEntry(vcpu), from ^ flags);
+};
+
+/** A table becomes plain data, or data a table: a run of stores as by a memory copy. */
+const recycle: Generator = (scene) => {
+  const { random } = scene;
+  const vcpu = scene.anyVcpu();
+  const { entryBytes } = scene.geometry(vcpu);
+  const frame = random.pick(POOL);
+  if (ROOTS.includes(frame)) return [];
+  const first = random.below(4096 / entryBytes - 6);
+  return Array.from({ length: 4 }, (_, i) =>
+    scene.kernelStore(
+      vcpu,
+      frame * 4096 + (first + i) * entryBytes,
+      random.oneIn(2) ? 0n : random.u64() & ~1n,
+    ),
+  );
+};
+
+/** The same table, stored to again and again: it is taken for plain memory. */
+const flood: Generator = (scene) => {
+  const vcpu = scene.anyVcpu();
+  const gpa = scene.anyEntry(vcpu);
+  return [1, 2, 3, 4].map(() =>
+    scene.kernelStore(vcpu, gpa, scene.entryAt(vcpu, gpa) ^ anyFlag(scene, vcpu)),
+  );
+};
+
+/** A store that is no entry: too small, or over two of them. */
+const oddStore: Generator = (scene) => {
+  const { random } = scene;
+  const vcpu = scene.anyVcpu();
+  const size = random.pick([1, 2, 4, 8] as const);
+  const at = random.pick(POOL) * 4096 + size * random.below(4096 / size);
+  return [scene.kernelStore(vcpu, at, random.u64() & ~1n, size)];
+};
+
+/** A store by gpa: a device, or the emulator. */
+const deviceStore: Generator = (scene) => {
+  const vcpu = scene.anyVcpu();
+  const size = scene.geometry(vcpu).entryBytes;
+  const gpa = scene.anyEntry(vcpu);
+  return [{ op: "store", vcpu, gpa, size, value: anyEntryValue(scene, vcpu) }];
+};
+
+const switchRoot: Generator = (scene) => {
+  const vcpu = scene.anyVcpu();
+  const value = anyRoot(scene, vcpu);
+  return scene.plain(vcpu).tagged && scene.random.oneIn(2)
+    ? [{ op: "cr3", vcpu, value, noFlush: true }]
+    : [{ op: "cr3", vcpu, value }];
+};
+
+/** Generators of steps about tables, with their weights. */
+export const TABLE_MENU: readonly (readonly [Generator, number])[] = [
+  [writeEntry, 10],
+  [changeFlags, 8],
+  [changeUsed, 12],
+  [map, 16],
+  [mapLarge, 4],
+  [share, 5],
+  [recycle, 2],
+  [flood, 1],
+  [oddStore, 2],
+  [deviceStore, 1],
+  [switchRoot, 5],
+];

@@ -1,0 +1,99 @@
+import {
+  agePage,
+  GUEST_HVA,
+  type HostAction,
+  HostMemory,
+  HostProcess,
+  hostMemoryBytes,
+  performHostAction,
+} from "../../../src/host";
+import { Vm } from "../../../src/kvm";
+import { gpa, hva, PAGE_SIZE, type PagingFeatures, Trace } from "../../../src/x86";
+import { RAM_PAGES } from "./layout";
+import type { PlainSlot } from "./plain-memory";
+import { Processor } from "./processor";
+import { ScriptedCpu } from "./scripted-cpu";
+import type { Setup } from "./setup";
+import type { Subject } from "./subject";
+
+/** Frames besides those of RAM: for pages that lose their place. */
+const SPARE = 64;
+const SHADOW_PAGES = 0x100;
+const BASE = 0x10000;
+
+export const featuresOf = (setup: Setup): PagingFeatures => ({
+  physicalBits: setup.physicalBits,
+  gigabytePages: setup.gigabytePages,
+  pse36: setup.pse36,
+  amd: false,
+});
+
+const addressOf = (page: number) => hva(GUEST_HVA + page * PAGE_SIZE);
+
+/** A VM with vCPUs, over a host process whose memory is RAM. */
+export class HypervisorSubject implements Subject {
+  readonly trace = new Trace();
+  readonly processors: readonly Processor[];
+  readonly vm: Vm;
+  readonly process: HostProcess;
+  private readonly host: HostMemory;
+  private readonly cpus: readonly ScriptedCpu[];
+
+  constructor(setup: Setup) {
+    const zones = { low: 16, guest: RAM_PAGES + SPARE, mmu: SHADOW_PAGES };
+    const pages = Math.ceil((hostMemoryBytes(zones) + BASE) / 0x10000);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.host = new HostMemory(memory, BASE, zones);
+    this.process = new HostProcess(this.host, this.trace);
+    this.process.mmap(GUEST_HVA, RAM_PAGES * PAGE_SIZE, { kind: "anonymous", writable: true });
+    this.vm = new Vm({
+      memory,
+      host: this.host,
+      process: this.process,
+      trace: this.trace,
+      features: featuresOf(setup),
+    });
+    const bytes = new DataView(memory.buffer);
+    this.cpus = setup.tlb.map((size) => new ScriptedCpu(size));
+    this.processors = this.cpus.map((cpu) => new Processor(bytes, cpu, this.vm.addVcpu(cpu)));
+  }
+
+  contents(page: number): Uint8Array {
+    return this.process.contents(addressOf(page))!;
+  }
+  plant(page: number, bytes: Uint8Array): void {
+    const resident = this.process.faultIn(addressOf(page), true);
+    if (resident.kind !== "page") throw new Error(`page ${page} of RAM: ${resident.kind}`);
+    this.host.frameBytes(resident.pfn).set(bytes);
+  }
+  setSlot({ id, base, pages, backing, flags }: PlainSlot): string {
+    const outcome = this.vm.setMemoryRegion({
+      slot: id,
+      flags,
+      guestPhysAddr: gpa(base * PAGE_SIZE),
+      memorySize: pages * PAGE_SIZE,
+      userspaceAddr: addressOf(backing),
+    });
+    return outcome.kind === "done" ? outcome.change : outcome.errno;
+  }
+  hostAction(action: HostAction, page: number): string | undefined {
+    const outcome = performHostAction(this.process, this.trace, action, addressOf(page));
+    return outcome.kind === "refused" ? outcome.reason : undefined;
+  }
+  age(how: "clear" | "clear-flush" | "test" | "reclaim", page: number, pages: number): void {
+    const range = { start: addressOf(page), end: addressOf(page + pages) };
+    const { notifiers } = this.process;
+    if (how === "clear") notifiers.clearYoung(range);
+    else if (how === "clear-flush") notifiers.clearFlushYoung(range);
+    else if (how === "test") notifiers.testYoung(range);
+    else
+      for (let i = page; i < page + pages; i++)
+        if (agePage(this.process, addressOf(i)) === "old") this.hostAction("swap-out", i);
+  }
+  restore(): void {
+    const saved = { vm: this.vm.save(), process: this.process.save(), host: this.host.save() };
+    this.process.restore(saved.process);
+    this.host.restore(saved.host);
+    this.vm.restore(saved.vm);
+  }
+}
