@@ -78,8 +78,10 @@ export class VcpuEntry {
   }
 
   private hardwareRoot(): WalkRoot<Hpa> {
-    const { root } = this.mmu;
+    const { root, mode } = this.mmu;
     if (root.kind === "page") return root.page.spt;
-    return root.kind === "pae" ? this.paeRoot : hpaOf(this.vm.dummyRoot);
+    // The words of `pae_root` are empty unless a root has filled them.
+    const fourWords = root.kind === "pae" || mode.hardwareRules.format.rootInRegisters;
+    return fourWords ? this.paeRoot : hpaOf(this.vm.dummyRoot);
   }
 }

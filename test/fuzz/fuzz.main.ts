@@ -3,7 +3,7 @@ import { EVENT_NAMES } from "../../src/kvm";
 import { PROGRAM_LENGTH, runProgram } from "./paging-ops/campaign";
 import { Coverage } from "./paging-ops/coverage";
 import { ENGINES, ERAS, MODES } from "./paging-ops/setup";
-import { supportedPart } from "./paging-ops/supported";
+import { supportedKinds } from "./paging-ops/supported";
 
 /** One program in so many counts the events it meets: that costs time. */
 const LISTEN_EVERY = 8;
@@ -33,13 +33,13 @@ function listed<T extends string>(option: "mmu" | "mode" | "era", known: readonl
   return known.filter((name) => names.includes(name));
 }
 
-const { choice, refusals } = supportedPart({
-  engines: listed("mmu", ENGINES),
-  modes: listed("mode", MODES),
-  eras: listed("era", ERAS),
-});
+const { kinds, refusals } = supportedKinds(
+  listed("mmu", ENGINES),
+  listed("era", ERAS),
+  listed("mode", MODES),
+);
 for (const refusal of refusals) console.log(`left out: ${refusal}`);
-if (Object.values(choice).some((list) => list.length === 0)) process.exit(2);
+if (kinds.length === 0) process.exit(2);
 
 const seed = Number(values.seed);
 const coverage = new Coverage();
@@ -52,7 +52,7 @@ const first = n;
 const started = Date.now();
 for (; values.program === undefined ? goesOn(n) : n === first; n++) {
   coverage.listening = n % LISTEN_EVERY === 0;
-  const failure = runProgram({ seed, choice, every: Number(values.check), coverage }, n);
+  const failure = runProgram({ seed, kinds, every: Number(values.check), coverage }, n);
   if (failure === undefined) continue;
   console.log(failure);
   if (++failures >= Number(values.failures)) break;

@@ -1,16 +1,17 @@
 import { programSeed, Random } from "../random";
 import type { Coverage } from "./coverage";
-import { anySetup, type Choice } from "./generate/program";
+import { anySetup } from "./generate/program";
 import { asTest } from "./print";
 import { runNew } from "./run";
 import { shrink } from "./shrink";
+import { type GuestKind, modesBeside } from "./supported";
 
 /** Steps of one program: each begins with a fresh guest. */
 export const PROGRAM_LENGTH = 600;
 
 export interface Campaign {
   readonly seed: number;
-  readonly choice: Choice;
+  readonly kinds: readonly GuestKind[];
   /** Steps from one run of all invariants to the next. */
   readonly every: number;
   readonly coverage?: Coverage;
@@ -18,12 +19,12 @@ export interface Campaign {
 
 /** The n-th program of a campaign: a text with the failure and its test, or undefined. */
 export function runProgram(campaign: Campaign, n: number): string | undefined {
-  const { seed, choice, every, coverage } = campaign;
+  const { seed, kinds, every, coverage } = campaign;
   const random = new Random(programSeed(seed, n));
-  const setup = anySetup(random, choice);
+  const setup = anySetup(random, kinds);
   coverage?.count("guests", `${setup.mmu} ${setup.era} ${setup.mode}, ${setup.tlb.length} vCPUs`);
   const watch = coverage ? { every, coverage } : { every };
-  const failure = runNew(setup, random, choice.modes, PROGRAM_LENGTH, watch);
+  const failure = runNew(setup, random, modesBeside(kinds, setup), PROGRAM_LENGTH, watch);
   if (!failure) return undefined;
   const least = shrink(failure);
   const title = `fuzz: seed ${seed}, program ${n}`;

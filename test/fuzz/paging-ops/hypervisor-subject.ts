@@ -1,5 +1,6 @@
 import {
   agePage,
+  type Backing,
   GUEST_HVA,
   type HostAction,
   HostMemory,
@@ -7,7 +8,7 @@ import {
   hostMemoryBytes,
   performHostAction,
 } from "../../../src/host";
-import { Vm } from "../../../src/kvm";
+import { profileOf, Vm } from "../../../src/kvm";
 import { gpa, hva, PAGE_SIZE, type PagingFeatures, Trace } from "../../../src/x86";
 import { RAM_PAGES } from "./layout";
 import type { PlainSlot } from "./plain-memory";
@@ -17,7 +18,7 @@ import type { Setup } from "./setup";
 import type { Subject } from "./subject";
 
 /** Frames besides those of RAM: for pages that lose their place. */
-const SPARE = 64;
+const SPARE = 0x400;
 const SHADOW_PAGES = 0x100;
 const BASE = 0x10000;
 
@@ -27,6 +28,14 @@ export const featuresOf = (setup: Setup): PagingFeatures => ({
   pse36: setup.pse36,
   amd: false,
 });
+
+const FILE = "ram";
+
+function backingOf({ backing }: Setup): Backing {
+  if (backing === "anonymous" || backing === "huge")
+    return { kind: "anonymous", writable: true, thp: backing === "huge" };
+  return { kind: "file", writable: true, file: FILE, firstPage: 0, shared: backing === "file" };
+}
 
 const addressOf = (page: number) => hva(GUEST_HVA + page * PAGE_SIZE);
 
@@ -45,13 +54,20 @@ export class HypervisorSubject implements Subject {
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.host = new HostMemory(memory, BASE, zones);
     this.process = new HostProcess(this.host, this.trace);
-    this.process.mmap(GUEST_HVA, RAM_PAGES * PAGE_SIZE, { kind: "anonymous", writable: true });
+    this.process.createFile(FILE, RAM_PAGES);
+    const mapped = this.process.mmap(GUEST_HVA, RAM_PAGES * PAGE_SIZE, backingOf(setup));
+    if (mapped.kind === "refused") throw new Error(mapped.reason);
+    const profile = profileOf(setup.era);
+    if ("reason" in profile) throw new Error(profile.reason);
     this.vm = new Vm({
       memory,
       host: this.host,
       process: this.process,
       trace: this.trace,
       features: featuresOf(setup),
+      hostPhysicalBits: setup.hostPhysicalBits,
+      profile,
+      ...(setup.mmu === "none" ? {} : { paging: setup.mmu }),
     });
     const bytes = new DataView(memory.buffer);
     this.cpus = setup.tlb.map((size) => new ScriptedCpu(size));

@@ -1,5 +1,13 @@
 import type { CachedTranslation, GuestCpu } from "../../../src/kvm";
-import { ACCESS, ALLOW, CR0, EFER, type Refill } from "../../../src/x86";
+import {
+  ACCESS,
+  ALLOW,
+  CR0,
+  EFER,
+  type PdpteRegisters,
+  pdpteRegisters,
+  type Refill,
+} from "../../../src/x86";
 
 interface TlbEntry {
   readonly va: bigint;
@@ -24,6 +32,11 @@ export class ScriptedCpu implements GuestCpu {
   /** `tlbSize`: entries kept at most; 0 = no TLB at all. */
   constructor(private readonly tlbSize: number) {}
 
+  readonly pdptes = pdpteRegisters();
+
+  setPdptes(words: PdpteRegisters): void {
+    this.pdptes.set(words);
+  }
   flushTlb(): void {
     this.tlb.clear();
   }

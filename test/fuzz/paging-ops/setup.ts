@@ -9,6 +9,9 @@ export type EngineName = (typeof ENGINES)[number];
 export const ERAS = ["modern", "2012", "2010"] as const;
 export type Era = (typeof ERAS)[number];
 
+/** What lies behind RAM in the host process. */
+export const BACKINGS = ["anonymous", "huge", "file", "private file"] as const;
+
 /** All that makes a fresh guest, as data: a failure prints it. */
 export interface Setup {
   readonly mmu: EngineName;
@@ -19,7 +22,10 @@ export interface Setup {
   readonly tlb: readonly number[];
   /** Limit on shadow pages. */
   readonly maxPages: number;
-  /** MAXPHYADDR. */
+  readonly backing: (typeof BACKINGS)[number];
+  /** MAXPHYADDR of the host. */
+  readonly hostPhysicalBits: number;
+  /** MAXPHYADDR of the guest. */
   readonly physicalBits: number;
   readonly gigabytePages: boolean;
   readonly pse36: boolean;
@@ -36,6 +42,8 @@ export const PLAIN_SETUP: Setup = {
   mode: "4-level",
   tlb: [ENDLESS],
   maxPages: 200,
+  backing: "anonymous",
+  hostPhysicalBits: 46,
   physicalBits: 46,
   gigabytePages: true,
   pse36: true,

@@ -18,7 +18,7 @@ import {
   walkAccess,
   walkRules,
 } from "../../../src/x86";
-import { Dice, Random } from "../../fuzz/paging-ops/random";
+import { Dice, Random } from "../../fuzz/random";
 import { FEATURES, Guest } from "../guest";
 import type { Outcome, ScriptedVcpu } from "../scripted-vcpu";
 

@@ -1,6 +1,7 @@
 import type { Random } from "../../random";
-import { ENDLESS, type EngineName, type Era, type Mode, type Setup } from "../setup";
+import { BACKINGS, ENDLESS, type Mode, type Setup } from "../setup";
 import type { Step } from "../steps";
+import type { GuestKind } from "../supported";
 import type { World } from "../world";
 import { ACCESS_MENU } from "./accesses";
 import { HOST_MENU } from "./host";
@@ -9,23 +10,21 @@ import { flipPagingAmong, REGISTER_MENU, switchModeAmong } from "./registers";
 import { type Generator, Scene } from "./scene";
 import { TABLE_MENU } from "./tables";
 
-/** What a campaign is allowed to try. */
-export interface Choice {
-  readonly engines: readonly EngineName[];
-  readonly eras: readonly Era[];
-  readonly modes: readonly Mode[];
-}
-
 /** The guest a program begins with. */
-export function anySetup(random: Random, choice: Choice): Setup {
+export function anySetup(random: Random, kinds: readonly GuestKind[]): Setup {
   const vcpus = random.pick([1, 1, 2, 2, 3, 4]);
+  const { mmu, era, mode } = random.pick(kinds);
+  const physicalBits = random.pick([36, 40, 46, 46, 46, 52]);
   return {
-    mmu: random.pick(choice.engines),
-    era: random.pick(choice.eras),
-    mode: random.pick(choice.modes),
+    mmu,
+    era,
+    mode,
     tlb: Array.from({ length: vcpus }, () => random.pick([0, 1, 16, ENDLESS])),
     maxPages: random.pick([40, 80, 200]),
-    physicalBits: random.pick([36, 40, 46, 46]),
+    backing: random.pick(BACKINGS),
+    // A host that is not smaller than its guest.
+    hostPhysicalBits: Math.max(physicalBits, random.pick([46, 46, 52])),
+    physicalBits,
     gigabytePages: !random.oneIn(3),
     pse36: !random.oneIn(4),
     largeKernel: random.oneIn(2),

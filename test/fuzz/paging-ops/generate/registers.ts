@@ -1,17 +1,30 @@
+import { profileOf } from "../../../../src/kvm";
 import { CR0, CR4, EFER } from "../../../../src/x86";
 import { withLma } from "../plain-vcpu";
 import { modeOf } from "../plain-walk";
-import { MODES, type Mode } from "../setup";
+import { MODES, type Mode, type Setup } from "../setup";
 import { anyRoot } from "./entries";
 import type { Generator } from "./scene";
 
-const CR4_BITS = [CR4.SMEP, CR4.SMAP, CR4.PGE, CR4.PSE, CR4.PCIDE] as const;
+/** Bits of CR4 that a guest of this engine and era has. Shadow paging offers no protection keys. */
+function cr4Bits({ mmu, era }: Setup): bigint[] {
+  const profile = profileOf(era);
+  const has = "cpuFeatures" in profile ? profile.cpuFeatures : undefined;
+  return [
+    CR4.PGE,
+    CR4.PSE,
+    ...(has?.smep ? [CR4.SMEP] : []),
+    ...(has?.smap ? [CR4.SMAP] : []),
+    ...(has?.recent ? [CR4.PCIDE] : []),
+    ...(has?.recent && mmu !== "shadow" ? [CR4.PKE] : []),
+  ];
+}
 
 const flipWriteProtect: Generator = (scene) => [
   { op: "flip", vcpu: scene.anyVcpu(), register: "cr0", bits: CR0.WP },
 ];
 const flipCr4: Generator = (scene) => {
-  const bits = scene.random.pick(CR4_BITS);
+  const bits = scene.random.pick(cr4Bits(scene.world.setup));
   return [{ op: "flip", vcpu: scene.anyVcpu(), register: "cr4", bits }];
 };
 const flipNx: Generator = (scene) => [
