@@ -1,6 +1,7 @@
 export { EVENT_NAMES, formatEvent, PENUMBRA_EVENTS } from "./events";
 export { GuestMemory } from "./guest-memory";
 export type { MemoryRegion, RegionChange, RegionOutcome } from "./memory-region";
+export { alignmentAdvice } from "./memory-region";
 export { LEAF_LEVELS, MemorySlot, SLOT_FLAG } from "./memslots";
 export type { MmioCache, MmuContext, MmuMode } from "./mmu/context";
 export type { DirtyLogRange } from "./mmu/dirty/dirty-log";

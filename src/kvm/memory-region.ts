@@ -9,6 +9,7 @@ import {
   type SlotPlace,
   type SlotSet,
   USER_SLOT_FLAGS,
+  USER_SLOTS,
 } from "./memslots";
 import { reachPoint } from "./mmu/announce";
 import { loggingChanged } from "./mmu/dirty/dirty-log";
@@ -28,10 +29,17 @@ export interface MemoryRegion {
 }
 
 export type RegionChange = "create" | "delete" | "move" | "flags" | "none";
-export type RegionOutcome = { readonly kind: "done"; readonly change: RegionChange } | Refusal;
+export type RegionOutcome =
+  | {
+      readonly kind: "done";
+      readonly change: RegionChange;
+      /** What would serve the guest better, as a sentence. */
+      readonly advice?: string;
+    }
+  | Refusal;
 
-/** KVM_USER_MEM_SLOTS: 32764 plus 3 private ones make the 15 bits of an id. */
-const USER_SLOTS = 32764;
+/** Bytes of a 2 MB page. */
+const LARGE = 2 ** 21;
 /** Largest slot, in pages (KVM_MEM_MAX_NR_PAGES). */
 const MAX_PAGES = 2 ** 31 - 1;
 const GPA_LIMIT = 2 ** 52;
@@ -45,6 +53,18 @@ const SLACK = 32;
 
 /** KVM_SET_USER_MEMORY_REGION (api.rst 4.35): creates, deletes, moves a slot or changes its flags. */
 export function setMemoryRegion(state: MmuState, region: MemoryRegion): RegionOutcome {
+  const asId = region.slot >>> 16;
+  const id = region.slot & 0xffff;
+  if (id >= USER_SLOTS || asId >= ADDRESS_SPACES)
+    return refuse(
+      "EINVAL",
+      `slot ${id} of address space ${asId}: ids go to ${USER_SLOTS - 1}, address spaces to ${ADDRESS_SPACES - 1}`,
+    );
+  return setInternalRegion(state, region);
+}
+
+/** The same for ids that are KVM's own too. */
+export function setInternalRegion(state: MmuState, region: MemoryRegion): RegionOutcome {
   const wrong = wrongShape(region);
   if (wrong) return wrong;
   const asId = region.slot >>> 16;
@@ -70,7 +90,19 @@ export function setMemoryRegion(state: MmuState, region: MemoryRegion): RegionOu
       );
   }
   if (change !== "none") apply(state, set, change, place, old);
-  return { kind: "done", change };
+  const advice = change === "create" || change === "move" ? alignmentAdvice(place) : undefined;
+  return { kind: "done", change, ...(advice ? { advice } : {}) };
+}
+
+/**
+ * api.rst 4.35 recommends that the lower 21 bits of gpa and hva be identical. Without that no page of
+ * the slot can be large: a sentence for the person, where it would matter.
+ */
+export function alignmentAdvice(place: SlotPlace): string | undefined {
+  const guest = place.baseGfn * PAGE_SIZE;
+  if (place.npages * PAGE_SIZE < LARGE || guest % LARGE === place.userspaceAddr % LARGE)
+    return undefined;
+  return `slot ${place.id}: gpa ${hex(guest)} and hva ${hex(place.userspaceAddr)} differ in their lower 21 bits, so none of its pages can be large: align both alike`;
 }
 
 function wrongShape(region: MemoryRegion): Refusal | undefined {
@@ -91,11 +123,6 @@ function wrongShape(region: MemoryRegion): Refusal | undefined {
     return refuse(
       "EINVAL",
       `${said}: hva ${hex(userspaceAddr)}, size ${hex(memorySize)} is not all user memory: choose an address below ${hex(HVA_LIMIT)}`,
-    );
-  if (id >= USER_SLOTS || slot >>> 16 >= ADDRESS_SPACES)
-    return refuse(
-      "EINVAL",
-      `${said} of address space ${slot >>> 16}: ids go to ${USER_SLOTS - 1}, address spaces to ${ADDRESS_SPACES - 1}`,
     );
   if (guestPhysAddr + memorySize > GPA_LIMIT)
     return refuse(

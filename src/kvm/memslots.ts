@@ -7,6 +7,9 @@ export const SLOT_FLAG = { logDirty: 1, readonly: 2, invalid: 1 << 16 } as const
 /** Flags a caller may give. */
 export const USER_SLOT_FLAGS = SLOT_FLAG.logDirty | SLOT_FLAG.readonly;
 
+/** KVM_USER_MEM_SLOTS: ids a caller may use; KVM's own come after them. */
+export const USER_SLOTS = 32764;
+
 /** Levels an spte may map: 4K, 2M, 1G. */
 export const LEAF_LEVELS = [1, 2, 3] as const;
 /** Address spaces of a VM: the normal one, and the one seen in system management mode. */

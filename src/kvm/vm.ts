@@ -14,6 +14,7 @@ import type { Sptep } from "./mmu/spte";
 import type { SpteFormat } from "./mmu/spte-format";
 import type { VmStats } from "./mmu/stats";
 import { zapAllFast } from "./mmu/zap";
+import { DEFAULT_IDENTITY_MAP, identityMapAddr, setTssAddr } from "./private-slots";
 import type { Refusal } from "./refusal";
 import { restoreVm, saveVm, type VmState } from "./save";
 import { Vcpu } from "./vcpu";
@@ -32,6 +33,8 @@ export class Vm {
   readonly core: VmCore;
   readonly vcpus: Vcpu[] = [];
   private readonly detach: () => void;
+  /** gpa of the page of the identity map: fixed once there are vCPUs. */
+  identityMapAddr = DEFAULT_IDENTITY_MAP;
 
   constructor(options: VmOptions) {
     this.core = new VmCore(options);
@@ -53,6 +56,17 @@ export class Vm {
   /** KVM_SET_USER_MEMORY_REGION. */
   setMemoryRegion(region: MemoryRegion): RegionOutcome {
     return setMemoryRegion(this.core.state, region);
+  }
+  /** KVM_SET_TSS_ADDR. */
+  setTssAddr(address: number): RegionOutcome {
+    return setTssAddr(this.core.state, address);
+  }
+  /** KVM_SET_IDENTITY_MAP_ADDR; 0 asks for the usual place. Why not, if not. */
+  setIdentityMapAddr(address: number): Refusal | undefined {
+    const placed = identityMapAddr(address, this.vcpus.length);
+    if (typeof placed !== "number") return placed;
+    this.identityMapAddr = placed;
+    return undefined;
   }
   /** KVM_ENABLE_CAP(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2), with `MANUAL_PROTECT` bits. */
   setManualProtect(flags: number): Refusal | undefined {

@@ -31,6 +31,12 @@ const REFUSED: readonly (readonly [string, Partial<MemoryRegion>, string, RegExp
   ["an id beyond the limit", { slot: 32764 }, "EINVAL", /ids go to 32763/],
   ["an address space that does not exist", { slot: 2 << 16 }, "EINVAL", /address spaces to 1/],
   ["a gpa that wraps", { guestPhysAddr: gpa(2 ** 52 - 0x1000) }, "EINVAL", /52 bits/],
+  [
+    "more pages than one slot may have",
+    { memorySize: 2 ** 31 * 4096, userspaceAddr: hva(0x1000) },
+    "EINVAL",
+    /more than one slot may have/,
+  ],
   ["deleting what is not there", { memorySize: 0 }, "EINVAL", /does not exist/],
   [
     "F-160 an overlap",
@@ -100,6 +106,33 @@ describe("KVM_SET_USER_MEMORY_REGION", () => {
     g.process.mmap(hva(0x7e0000000000), 8 * MIB, { kind: "anonymous", writable: true });
     g.setSlot(1, 0x4000, 0x600, 0x7e0000001000);
     assert.deepEqual([...g.vm.slots[1]!.arch.lpage[0]], [1, 1, 1]);
+  });
+
+  it("F-162 and says so, where a page could have been large", () => {
+    const g = new Guest();
+    g.process.mmap(hva(0x7e0000000000), 8 * MIB, { kind: "anonymous", writable: true });
+    const adviceOn = (memorySize: number, userspaceAddr: number): string | undefined => {
+      const outcome = g.vm.setMemoryRegion(
+        region({ memorySize, userspaceAddr: hva(userspaceAddr) }),
+      );
+      assert.ok(outcome.kind === "done");
+      g.setSlot(1, 0, 0, 0);
+      return outcome.advice;
+    };
+    assert.match(
+      adviceOn(4 * MIB, 0x7e0000001000) ?? "",
+      /slot 1: gpa 0x4000000 and hva 0x7e0000001000 differ in their lower 21 bits.*align both alike/,
+    );
+    assert.equal(adviceOn(4 * MIB, 0x7e0000000000), undefined);
+    assert.equal(adviceOn(MIB, 0x7e0000001000), undefined);
+  });
+
+  it("F-165 memory is the caller's, never KVM's: a slot over nothing stays without", () => {
+    const g = touchedGuest(checked).entry(0x4040, 0x4000067);
+    g.setSlot(1, 0x4000, 0x100, 0x7e0000000000);
+    g.first.oneTry = true;
+    g.read(3, 0x8000);
+    assert.match(g.vcpu.failure ?? "", /hva 0x7e0000000000 behind a memslot is not mapped/);
   });
 
   it("F-003 a gpa outside every slot is never memory", () => {

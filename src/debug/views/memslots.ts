@@ -1,4 +1,4 @@
-import { type MemorySlot, pteListCount, type Vm } from "../../kvm";
+import { alignmentAdvice, type MemorySlot, pteListCount, type Vm } from "../../kvm";
 import type { Changes } from "./changes";
 import {
   counted,
@@ -44,6 +44,7 @@ export class MemslotsView {
     const flags = flagsOf(slot);
     const range = `gpa ${hex(first)}–${hex(last)}`;
     const inside = this.inside(slot);
+    const advice = alignmentAdvice(slot);
     const summary = `${range} → hva ${hex(slot.userspaceAddr)} · ${size(slot.npages)}`;
     return {
       id: `memslots/${slot.id}`,
@@ -56,6 +57,7 @@ export class MemslotsView {
         `- flags: ${flags.length > 0 ? flags.join(", ") : "none"}`,
         `- slots generation ${hex(this.vm.generation)}`,
         `- ${counted(inside.pages, "shadow page")} of tables inside, ${counted(inside.sptes, "spte")} that map it`,
+        ...(advice ? [`- ${advice}`] : []),
       ].join("\n"),
       spoken: `memslot ${slot.id}, ${range} hex, ${size(slot.npages)}, ${flags.length > 0 ? flags.join(", ") : "no flags"}, ${counted(inside.sptes, "spte")}`,
       icon: slot.readonly ? "lock" : "server",
