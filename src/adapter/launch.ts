@@ -54,10 +54,7 @@ const LAUNCH_KEYS: Readonly<Record<string, Reader>> = {
   append: text,
   memory: size,
   memslots: slots,
-  mmu: oneOf(["shadow", "none"], {
-    ept: "comes with two-dimensional paging",
-    npt: "comes with two-dimensional paging",
-  }),
+  mmu: oneOf(["shadow", "ept", "npt", "none"]),
   era: oneOf(["modern"], {
     "2010": "comes with the whole MMU",
     "2012": "comes with the whole MMU",
@@ -164,11 +161,12 @@ function whole(low: number, high: number): Reader {
 }
 
 /** `later` says of a value that is known but not there yet when it comes. */
-function oneOf(valid: readonly string[], later: Readonly<Record<string, string>>): Reader {
+function oneOf(valid: readonly string[], later: Readonly<Record<string, string>> = {}): Reader {
   return (value) => {
     if (typeof value === "string" && valid.includes(value)) return { value };
     const when = typeof value === "string" ? later[value] : undefined;
-    const choice = `choose ${valid.map((v) => `"${v}"`).join(" or ")}`;
+    const quoted = valid.map((v) => `"${v}"`);
+    const choice = `choose ${[quoted.slice(0, -1).join(", "), quoted.at(-1)].filter(Boolean).join(" or ")}`;
     return {
       problem: when
         ? `${show(value)} ${when}; until then ${choice}`

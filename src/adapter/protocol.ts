@@ -39,6 +39,6 @@ export interface ParentsResponse {
 export interface StoppedBody {
   readonly tick: number;
   readonly vcpu: number;
-  readonly mmu: "none" | "shadow";
+  readonly mmu: "none" | "shadow" | "ept" | "npt";
   readonly unsync: number;
 }

@@ -70,7 +70,7 @@ export const RUN_OPTIONS: Readonly<Record<string, Option>> = {
   },
   mmu: {
     value: "MODE",
-    help: "shadow: KVM-style shadow paging; none: the guest's own tables (shadow)",
+    help: "shadow, ept or npt: how KVM would translate; none: the guest's own tables (shadow)",
     parse: parseMmu,
   },
   era: {
@@ -149,10 +149,11 @@ function parseTrace(text: string): Parsed {
   return trace.map(wrongPattern).find((wrong) => wrong !== undefined) ?? { trace };
 }
 
+const MODES: readonly MmuMode[] = ["shadow", "ept", "npt", "none"];
+
 function parseMmu(mode: string): Parsed {
-  if (mode === "shadow" || mode === "none") return { mmu: mode };
-  if (mode === "ept" || mode === "npt") return `${mode} is not there yet; choose shadow or none`;
-  return `there is no mode ${mode}; choose shadow or none`;
+  const known = MODES.find((name) => name === mode);
+  return known ? { mmu: known } : `there is no mode ${mode}; choose shadow, ept, npt or none`;
 }
 
 function whole(text: string, use: (value: number) => Partial<RunArguments>): Parsed {

@@ -1,4 +1,4 @@
-import { gfn, hpa, type PdpteRegisters, pfnOf } from "../x86";
+import { gfn, hpa, type PageModificationLogState, type PdpteRegisters, pfnOf } from "../x86";
 import { MemorySlot, newSlotArch, type SlotPlace } from "./memslots";
 import { type MmioCache, PREV_ROOTS } from "./mmu/context";
 import type { SplitCache } from "./mmu/dirty/split-cache";
@@ -45,6 +45,7 @@ export interface ContextState {
   readonly prevRoots: readonly RootState[];
   readonly mmioCache: MmioCache | undefined;
   readonly pdptrs: PdpteRegisters;
+  readonly pml: PageModificationLogState | undefined;
   readonly requests: number;
   readonly lastUnprotect: { readonly rip: bigint; readonly address: bigint } | undefined;
   readonly stats: VcpuStats;
@@ -86,6 +87,7 @@ export function saveVm(state: MmuState): VmState {
       prevRoots: context.prevRoots.map(saveRoot),
       mmioCache: context.mmioCache,
       pdptrs: context.pdptrs.slice(),
+      pml: context.pml?.save(),
       requests: context.requests,
       lastUnprotect: context.lastUnprotect,
       stats: { ...context.stats },
@@ -126,6 +128,7 @@ export function restoreVm(state: MmuState, saved: VmState): void {
       context.prevRoots[slot] = restoreRoot(from.prevRoots[slot]!, bySerial);
     context.mmioCache = from.mmioCache;
     context.pdptrs.set(from.pdptrs);
+    if (from.pml) context.pml?.restore(from.pml);
     context.requests = from.requests;
     context.lastUnprotect = from.lastUnprotect;
     Object.assign(context.stats, from.stats);

@@ -1,9 +1,10 @@
-import { type HardwareWalker, type Hpa, hpaOf, type WalkRoot } from "../x86";
+import { type Hpa, hpaOf, type WalkRoot } from "../x86";
 import type { MmuContext } from "./mmu/context";
 import { REQUEST, REQUEST_NAMES, type Request } from "./mmu/requests";
 import { PAE_ROOTS } from "./mmu/root";
 import { freeObsoleteRoots, freeUnsyncPrevRoots, loadRoots } from "./mmu/roots";
 import { syncRoots } from "./mmu/sync";
+import type { HardwareTables } from "./vcpu-paging";
 import type { VmCore } from "./vm-core";
 
 /** The way from exit to entry: requests in KVM's order, then a root, then the hardware's registers. */
@@ -15,7 +16,7 @@ export class VcpuEntry {
   constructor(
     private readonly vm: VmCore,
     private readonly mmu: MmuContext,
-    private readonly walker: HardwareWalker<Hpa>,
+    private readonly tables: HardwareTables,
   ) {
     const word = 2 * mmu.paeRoot;
     this.paeRoot = vm.state.words.subarray(word, word + 2 * PAE_ROOTS);
@@ -35,8 +36,8 @@ export class VcpuEntry {
   /** Gives the hardware the present root without a flush: its TLB was restored with it. */
   reload(): void {
     this.loaded = this.hardwareRoot();
-    this.walker.rules = this.mmu.mode.hardwareRules;
-    this.walker.root = this.loaded;
+    this.tables.rules = this.mmu.mode.hardwareRules;
+    this.tables.root = this.loaded;
   }
 
   private serveRequests(): void {
@@ -68,10 +69,10 @@ export class VcpuEntry {
   }
 
   private loadHardware(): void {
-    const { mmu, walker } = this;
+    const { mmu, tables } = this;
     const root = this.hardwareRoot();
-    walker.rules = mmu.mode.hardwareRules;
-    walker.root = root;
+    tables.rules = mmu.mode.hardwareRules;
+    tables.root = root;
     if (this.loaded === root) return;
     this.loaded = root;
     mmu.cpu.flushTlb();

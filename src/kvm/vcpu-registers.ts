@@ -1,9 +1,9 @@
 import { CR0, CR4, EFER, type GuestFault, PDPTE_RELOAD, pagingMode } from "../x86";
 import type { MmuContext } from "./mmu/context";
 import { invalidateAddress, invlpg } from "./mmu/invlpg";
-import { mmuMode } from "./mmu/mode";
 import { loadPdptrs } from "./mmu/pdptrs";
 import { freePrevRootsOfPcid, pcidOf, switchPgd, unloadRoots } from "./mmu/roots";
+import type { VcpuExits } from "./vcpu-exits";
 import type { VmCore } from "./vm-core";
 
 /** CR4 bits that are part of a role (KVM_MMU_CR4_ROLE_BITS). */
@@ -17,19 +17,12 @@ export class VcpuRegisters {
   constructor(
     private readonly vm: VmCore,
     private readonly mmu: MmuContext,
+    private readonly exits: VcpuExits,
     private readonly enter: () => void,
   ) {}
 
-  announceExit(reason: string, info1: bigint, info2 = 0): void {
-    const { mmu } = this;
-    mmu.stats.exits++;
-    const { trace } = this.vm.state;
-    if (trace.wants("kvm_exit"))
-      trace.emit("kvm_exit", { vcpu: mmu.id, reason, rip: mmu.cpu.rip, info1, info2 });
-  }
-
   cr0Written(old: bigint, value: bigint): GuestFault | undefined {
-    this.announceWrite(0, value);
+    this.exits.announceControlWrite(0, value);
     const changed = old ^ value;
     const { state } = this.vm;
     if (changed & PDPTE_RELOAD.cr0 && !this.pdptrsLoaded()) return this.refused();
@@ -41,7 +34,7 @@ export class VcpuRegisters {
   }
 
   cr3Written(old: bigint, value: bigint, noFlush: boolean): GuestFault | undefined {
-    this.announceWrite(3, value);
+    this.exits.announceControlWrite(3, value);
     const { state } = this.vm;
     if (!this.pdptrsLoaded()) return this.refused();
     if (old !== value) switchPgd(state, this.mmu, value);
@@ -50,7 +43,7 @@ export class VcpuRegisters {
   }
 
   cr4Written(old: bigint, value: bigint): GuestFault | undefined {
-    this.announceWrite(4, value);
+    this.exits.announceControlWrite(4, value);
     const { mmu } = this;
     const { state } = this.vm;
     const changed = old ^ value;
@@ -69,14 +62,14 @@ export class VcpuRegisters {
   }
 
   invlpg(va: bigint): void {
-    this.announceExit("INVLPG", va);
+    this.exits.announce("INVLPG", va);
     invlpg(this.vm.state, this.mmu, va);
     this.done();
   }
 
   /** SDM 2 INVPCID: 0 one address, 1 one PCID, 2 everything, 3 everything but global pages. */
   invpcid(type: number, pcid: number, va: bigint): void {
-    this.announceExit("INVPCID", va, type);
+    this.exits.announce("INVPCID", va, type);
     if (type === 0) this.invalidateInPcid(pcid, va);
     else if (type === 1) this.flushPcid(pcid);
     else this.vm.state.request(this.mmu, "tlbFlushGuest");
@@ -116,13 +109,7 @@ export class VcpuRegisters {
   private resetContext(): void {
     const { mmu } = this;
     unloadRoots(this.vm.state, mmu);
-    mmu.mode = mmuMode(mmu.cpu, this.vm.features, this.vm.state.format.physicalBits);
-  }
-
-  private announceWrite(register: number, value: bigint): void {
-    this.announceExit("CR_ACCESS", BigInt(register));
-    const { trace } = this.vm.state;
-    if (trace.wants("kvm_cr")) trace.emit("kvm_cr", { write: true, cr: register, value });
+    mmu.mode = this.vm.modeOf(mmu.cpu);
   }
 
   /** PAE paging reads its PDPTEs with this write; false when one of them has a reserved bit set. */

@@ -4,9 +4,7 @@ import {
   type FaultOutcome,
   type GuestFault,
   gpa,
-  HardwareWalker,
   type Hpa,
-  hpaOf,
   permissionFault,
   type Refill,
   type WalkRoot,
@@ -14,17 +12,18 @@ import {
 } from "../x86";
 import { NO_FRAME } from "./guest-memory";
 import { MmuContext } from "./mmu/context";
-import { handlePageFault } from "./mmu/fault";
 import type { GuestCpu } from "./mmu/guest-cpu";
 import { forgetFaulted } from "./mmu/invlpg";
 import { cacheMatches } from "./mmu/mmio";
-import { mmuMode } from "./mmu/mode";
 import { trackWrite } from "./mmu/pte-write";
 import type { ShadowPage } from "./mmu/shadow-page";
 import { walkGuest } from "./mmu/walk-guest";
 import { emulationFailed } from "./mmu/write-protect-decision";
 import { VcpuEntry } from "./vcpu-entry";
-import { VcpuRegisters } from "./vcpu-registers";
+import { type ExitReason, VcpuExits } from "./vcpu-exits";
+import type { VcpuPaging } from "./vcpu-paging";
+import { ShadowPaging } from "./vcpu-shadow";
+import { TdpPaging } from "./vcpu-tdp";
 import type { VmCore } from "./vm-core";
 
 /** Error-code bits of an access: W, U, F. */
@@ -36,9 +35,9 @@ const ACCESS_BITS = ACCESS.write | ACCESS.user | ACCESS.fetch;
  */
 export class Vcpu {
   readonly mmu: MmuContext;
-  private readonly walker: HardwareWalker<Hpa>;
+  readonly exits: VcpuExits;
+  private readonly paging: VcpuPaging;
   private readonly entry: VcpuEntry;
-  private readonly registers: VcpuRegisters;
   private readonly answer: Refill = {
     kind: "fault",
     offset: 0,
@@ -54,22 +53,24 @@ export class Vcpu {
     readonly id: number,
     readonly cpu: GuestCpu,
   ) {
-    const mode = mmuMode(cpu, vm.features, vm.state.format.physicalBits);
-    this.mmu = new MmuContext(id, cpu, mode, vm.allocatePaeRoot());
+    this.mmu = new MmuContext(id, cpu, vm.modeOf(cpu), vm.allocatePaeRoot());
     vm.state.contexts.push(this.mmu);
-    const nowhere = hpaOf(vm.dummyRoot) as WalkRoot<Hpa>;
-    this.walker = new HardwareWalker(vm.memory, vm.state.memory, mode.hardwareRules, nowhere);
-    this.entry = new VcpuEntry(vm, this.mmu, this.walker);
-    this.registers = new VcpuRegisters(vm, this.mmu, () => this.enter());
+    this.exits = new VcpuExits(vm, this.mmu);
+    const { mmu, exits } = this;
+    const entry = (): VcpuEntry => this.entry;
+    this.paging = vm.tdp
+      ? new TdpPaging(vm, mmu, vm.tdp, exits, entry)
+      : new ShadowPaging(vm, mmu, exits, entry);
+    this.entry = new VcpuEntry(vm, mmu, this.paging.tables);
   }
 
   /** A sentence why the guest cannot go on under this hypervisor; the machine stops on it. */
   get failure(): string | undefined {
     return this.mmu.failure;
   }
-  /** What the hardware CR3 holds. */
+  /** What the hardware CR3, the EPTP or nCR3 holds. */
   get hardwareRoot(): WalkRoot<Hpa> {
-    return this.walker.root;
+    return this.paging.tables.root;
   }
 
   /** Serves what is requested and loads a root: call before the guest runs. Changes nothing the second time. */
@@ -77,32 +78,21 @@ export class Vcpu {
     this.entry.enter();
   }
 
-  /** The hardware walk, over the shadow tables. */
+  /** An exit that is not the MMU's affair: announced and counted like the others. */
+  exited(reason: ExitReason, info1: number): void {
+    this.exits.announce(reason, BigInt(info1));
+  }
+
+  /** The hardware walk: over the shadow tables, or in two dimensions. */
   refill(va: bigint, access: number): Refill {
     const { mmu } = this;
     if (mmu.failure) return { ...this.answer, kind: "fault", error: 0 };
     if (mmu.requests !== 0 || mmu.root.kind === "none") this.enter();
-    return this.walker.refill(va, access, this.cpu.ac);
+    return this.paging.refill(va, access);
   }
 
   pageFault(va: bigint, error: number): FaultOutcome {
-    const { mmu } = this;
-    const { state } = this.vm;
-    this.registers.announceExit("EXCEPTION_NMI", va, error);
-    if (mmu.failure) return { kind: "retry" };
-    const decision = handlePageFault(state, mmu, va, error);
-    const { injected } = mmu;
-    mmu.injected = undefined;
-    if (injected) {
-      this.enter();
-      return { kind: "inject", ...injected };
-    }
-    if (decision === "emulate") {
-      mmu.stats.insn_emulation++;
-      return { kind: "emulate" };
-    }
-    this.enter();
-    return { kind: "retry" };
+    return this.paging.pageFault(va, error);
   }
 
   /** Where an access of an emulated instruction goes: guest tables, then slots. The same object each time. */
@@ -118,6 +108,7 @@ export class Vcpu {
       answer.gpa = cached;
       return answer;
     }
+    this.paging.beforeGuestWalk();
     const walk = walkGuest(state, mmu, va, access & ACCESS_BITS);
     if (walk.kind === "fault") {
       forgetFaulted(state, mmu, va, walk.error);
@@ -136,6 +127,8 @@ export class Vcpu {
   private cachedMmio(va: bigint, access: number): number | undefined {
     const { mmu, vm } = this;
     const cache = mmu.mmioCache;
+    // With two dimensions it is kept by gfn, and only a walk tells which one this is.
+    if (vm.tdp) return undefined;
     if (!cache || !cacheMatches(vm.state, mmu, va)) return undefined;
     // Without W the gpte may have D clear, which only a walk can set.
     if (access & ACCESS.write && !(cache.access & ACC.write)) return undefined;
@@ -159,30 +152,34 @@ export class Vcpu {
   }
 
   cr0Written(old: bigint, value: bigint): GuestFault | undefined {
-    return this.registers.cr0Written(old, value);
+    return this.paging.cr0Written(old, value);
   }
   cr3Written(old: bigint, value: bigint, noFlush: boolean): GuestFault | undefined {
-    return this.registers.cr3Written(old, value, noFlush);
+    return this.paging.cr3Written(old, value, noFlush);
   }
   cr4Written(old: bigint, value: bigint): GuestFault | undefined {
-    return this.registers.cr4Written(old, value);
+    return this.paging.cr4Written(old, value);
   }
   eferWritten(old: bigint, value: bigint): void {
-    this.registers.eferWritten(old, value);
+    this.paging.eferWritten(old, value);
+  }
+  pkruWritten(): void {
+    this.paging.pkruWritten();
   }
   invlpg(va: bigint): void {
-    this.registers.invlpg(va);
+    this.paging.invlpg(va);
   }
   invpcid(type: number, pcid: number, va: bigint): void {
-    this.registers.invpcid(type, pcid, va);
+    this.paging.invpcid(type, pcid, va);
   }
 
   /** The state it depends on was restored: derives what is not saved from the registers and roots. */
   restored(): void {
-    this.mmu.mode = mmuMode(this.cpu, this.vm.features, this.vm.state.format.physicalBits);
+    this.mmu.mode = this.vm.modeOf(this.cpu);
     this.mmu.failure = undefined;
     this.mmu.injected = undefined;
     this.entry.reload();
+    this.paging.restored();
   }
 
   /** Roots kept for a quick return, most recent first. */

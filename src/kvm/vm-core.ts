@@ -1,10 +1,14 @@
 import type { HostMemory, HostProcess } from "../host";
 import type { PagingFeatures, Pfn, Trace } from "../x86";
+import type { MmuMode } from "./mmu/context";
+import type { ModeRegisters } from "./mmu/cpu-role";
 import { DEFAULT_KNOBS, type MmuKnobs } from "./mmu/knobs";
+import { shadowMode, tdpMode } from "./mmu/mode";
 import type { Sptep } from "./mmu/spte";
 import { spteFormat } from "./mmu/spte-format";
 import { MmuState } from "./mmu/state";
 import { MODERN, type Profile } from "./profile";
+import { type TdpHardware, tdpHardware } from "./tdp-hardware";
 
 /** What stands between guest and host memory: shadow pages of the guest's tables, EPT, or NPT. */
 export type PagingEngine = "shadow" | "ept" | "npt";
@@ -35,6 +39,8 @@ export class VmCore {
   readonly memory: WebAssembly.Memory;
   readonly features: PagingFeatures;
   readonly state: MmuState;
+  /** Absent under shadow paging. */
+  readonly tdp: TdpHardware | undefined;
   /** A page of zeros for vCPUs whose CR3 points outside memory: every access faults. */
   readonly dummyRoot: Pfn;
   /** Called at each VM entry with the vCPU's number, all requests served: the place to check invariants. */
@@ -47,10 +53,20 @@ export class VmCore {
     const hardware = options.paging === "ept" ? "ept" : "x86";
     const hostBits = options.hostPhysicalBits ?? HOST_PHYSICAL_BITS;
     const format = spteFormat(hardware, profile.era, hostBits);
-    const { host, process: owner, trace } = options;
+    const { host, process: owner, trace, paging = "shadow" } = options;
     this.state = new MmuState(host, owner, trace, profile, format);
     this.state.knobs = { ...DEFAULT_KNOBS, ...options.knobs };
+    if (paging !== "shadow")
+      this.tdp = tdpHardware(paging, this.features, hostBits, profile, this.state.knobs);
     this.dummyRoot = this.allocateLow();
+  }
+
+  /** What these registers mean for the MMU of a vCPU. */
+  modeOf(registers: ModeRegisters & { readonly pkru: number }): MmuMode {
+    const { tdp, features } = this;
+    return tdp
+      ? tdpMode(registers, features, tdp)
+      : shadowMode(registers, features, this.state.format.physicalBits);
   }
 
   /** First word of a new `pae_root`: below 4 GiB, as a PAE CR3 has 32 bits. */

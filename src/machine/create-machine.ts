@@ -39,7 +39,7 @@ export function createMachine(
   };
   const slots = slotsOf(options.memory, options.memslots);
   const ramBytes = slots.reduce((sum, { size }) => sum + size, 0);
-  const zones = options.mmu === "shadow" ? hostZones(ramBytes, options.vcpus) : undefined;
+  const zones = options.mmu === "none" ? undefined : hostZones(ramBytes, options.vcpus);
   const layout = layoutMemory(options.vcpus, zones ? hostMemoryBytes(zones) : ramBytes);
   const pages = layout.totalBytes / WASM_PAGE;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
@@ -47,9 +47,10 @@ export function createMachine(
   const engine = new Engine({ memory, arenaBase, arenaBytes, parkBase });
   let refused: Refusal | undefined;
   const platform = (host: BoardHost): Platform => {
-    if (!zones) return new BarePlatform(memory, hostBase, slots, host, pagingFeatures);
+    if (!zones || options.mmu === "none")
+      return new BarePlatform(memory, hostBase, slots, host, pagingFeatures);
     const frames = new HostMemory(memory, hostBase, zones);
-    const shadow = new KvmPlatform(memory, frames, host, pagingFeatures);
+    const shadow = new KvmPlatform(memory, frames, host, pagingFeatures, options.mmu);
     refused = shadow.addSlots(slots);
     if (options.check) shadow.checkEntries();
     return shadow;

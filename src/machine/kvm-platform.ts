@@ -5,7 +5,7 @@ import {
   performHostAction,
   type ZonePages,
 } from "../host";
-import { SLOT_FLAG, Vm } from "../kvm";
+import { type PagingEngine, SLOT_FLAG, Vm } from "../kvm";
 import {
   type Engine,
   type Gpa,
@@ -50,7 +50,7 @@ export function hostZones(ramBytes: number, vcpus: number): ZonePages {
   };
 }
 
-/** `mmu: shadow`: a host process whose mappings are the guest's memory, and the hypervisor over it. */
+/** `mmu: shadow`, `ept` or `npt`: a host process whose mappings are the guest's memory, and the hypervisor over it. */
 export class KvmPlatform implements Platform {
   readonly vm: Vm;
   readonly exits: ExitCounts = {};
@@ -63,11 +63,12 @@ export class KvmPlatform implements Platform {
     private readonly frames: HostMemory,
     private readonly host: BoardHost,
     features: PagingFeatures,
+    paging: PagingEngine,
   ) {
     const { trace } = host;
     this.process = new HostProcess(frames, trace);
     frames.onFree = (frame) => this.bytesWritten(frames.offsetOf(frame), PAGE_SIZE);
-    this.vm = new Vm({ memory, host: frames, process: this.process, trace, features });
+    this.vm = new Vm({ memory, host: frames, process: this.process, trace, features, paging });
   }
 
   /** Maps and registers the guest's memory; done once, before anything is loaded. */
@@ -114,7 +115,7 @@ export class KvmPlatform implements Platform {
     this.engine = engine;
     const board = this.boardOf(vcpu);
     board.core = core;
-    board.kvm = this.vm.addVcpu(guestCpuOf(core));
+    board.connect(this.vm.addVcpu(guestCpuOf(core)));
   }
 
   private boardOf(vcpu: number): KvmBoard {

@@ -1,8 +1,8 @@
-import type { Vm } from "../kvm";
+import type { PagingEngine, Vm } from "../kvm";
 import type { CpuState, Gpa, Gva, Hpa, Hva, PagingFeatures, Trace, TraceEvent } from "../x86";
 
-/** How guest memory is translated: by the processor alone, or by the KVM-style engine. */
-export type MmuMode = "none" | "shadow";
+/** How guest memory is translated: by the processor alone, or by the KVM-style engine in one of its ways. */
+export type MmuMode = "none" | PagingEngine;
 
 /** What a machine is made of. All sizes in bytes. */
 export interface MachineOptions {

@@ -63,14 +63,9 @@ describe("launch configurations that cannot be", () => {
       /16777233 bytes is not a multiple of 0x1000/,
     ],
     [
-      "EPT",
-      () => ({ program, mmu: "ept" }),
-      /"mmu" "ept" comes with two-dimensional paging; until then choose "shadow" or "none"\.$/,
-    ],
-    [
       "an MMU that nobody knows",
       () => ({ program, mmu: "shadw" }),
-      /"mmu" cannot be "shadw": choose "shadow" or "none"\.$/,
+      /"mmu" cannot be "shadw": choose "shadow", "ept", "npt" or "none"\.$/,
     ],
     [
       "an era to come",

@@ -77,7 +77,10 @@ describe("penumbra run", () => {
     for (const [line, text] of [
       ["gone.elf", "penumbra: gone.elf: no such file: check the path"],
       ["hello.elf --initrd gone", "penumbra: gone: no such file: check the path"],
-      ["hello.elf --mmu ept", "penumbra: --mmu: ept is not there yet; choose shadow or none"],
+      [
+        "hello.elf --mmu tdp",
+        "penumbra: --mmu: there is no mode tdp; choose shadow, ept, npt or none",
+      ],
       [
         "hello.elf --vcpus 999",
         "penumbra: vcpus: 999 is outside 1 … 64: choose a number between them",

@@ -30,7 +30,7 @@ function outcome(bytes: Uint8Array, options: Partial<MachineOptions>) {
 }
 
 describe("random guest programs", () => {
-  it(`F-001 end alike under none and shadow, invariants checked: ${PROGRAMS} programs of ${LENGTH}, seed ${SEED}`, function () {
+  it(`F-001 F-006 end alike under none, shadow, ept and npt, invariants checked: ${PROGRAMS} programs of ${LENGTH}, seed ${SEED}`, function () {
     this.timeout(0);
     for (let n = 0; n < PROGRAMS; n++) {
       const seed = (SEED * 0x10001 + n * 0x9e3779b1) >>> 0;
@@ -41,8 +41,12 @@ describe("random guest programs", () => {
         { kind: "exit", value: 0 },
         `program ${n} (seed ${seed}) must end by itself`,
       );
-      const shadow = outcome(bytes, { mmu: "shadow", check: true });
-      assert.deepEqual(shadow, none, `program ${n} of seed ${SEED} (seed ${seed})`);
+      for (const mmu of ["shadow", "ept", "npt"] as const)
+        assert.deepEqual(
+          outcome(bytes, { mmu, check: true }),
+          none,
+          `${mmu}: program ${n} of seed ${SEED} (seed ${seed})`,
+        );
     }
   });
 });

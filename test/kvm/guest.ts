@@ -1,5 +1,13 @@
 import { type Backing, GUEST_HVA, HostMemory, HostProcess, hostMemoryBytes } from "../../src/host";
-import { formatEvent, type MmuKnobs, MODERN, type Profile, type Vcpu, Vm } from "../../src/kvm";
+import {
+  formatEvent,
+  type MmuKnobs,
+  MODERN,
+  type PagingEngine,
+  type Profile,
+  type Vcpu,
+  Vm,
+} from "../../src/kvm";
 import {
   ACCESS,
   CR0,
@@ -22,6 +30,7 @@ export interface GuestOptions {
   readonly pages?: number;
   readonly mmuPages?: number;
   readonly hostPhysicalBits?: number;
+  readonly paging?: PagingEngine;
   /** What lies behind slot 0: plain anonymous memory unless said. */
   readonly backing?: Backing;
   readonly profile?: Profile;
@@ -69,6 +78,7 @@ export class Guest {
       profile: options.profile ?? MODERN,
       hostPhysicalBits: options.hostPhysicalBits ?? 46,
       knobs: options.knobs ?? {},
+      paging: options.paging ?? "shadow",
     });
     this.setSlot(0, 0, pages, GUEST_HVA);
     this.first = this.addVcpu();

@@ -1,6 +1,7 @@
 import {
   type Gfn,
   type Gpa,
+  type PageModificationLog,
   type PdpteRegisters,
   pdpteRegisters,
   WalkResult,
@@ -53,6 +54,8 @@ export class MmuContext {
   mmioCache: MmioCache | undefined;
   /** The guest's PDPTEs as PAE paging loaded them last: walks and roots use these, not memory (SDM 3A 4.4.1). */
   readonly pdptrs: PdpteRegisters = pdpteRegisters();
+  /** Where the hardware logs dirty flags it sets; absent where it cannot. */
+  pml: PageModificationLog | undefined;
   /** `REQUEST` bits. */
   requests = 0;
   /** Where the last emulation was replaced by zapping the table: the same again is emulated. */

@@ -14,12 +14,16 @@ import { isWriteTracked } from "./write-track";
 
 /** PAE roots hold 2M entries at most. */
 const NONPAGING_MAX_LEVEL = 2;
+const TDP_MAX_LEVEL = 3;
 
-/** A fault of a guest that does not page: gva = gpa, any access is allowed (nonpaging_page_fault). */
+/**
+ * A fault at a guest-physical address, any access to which is allowed: of a guest that does not page
+ * (nonpaging_page_fault), or in the second dimension (kvm_tdp_page_fault).
+ */
 export function directFault(state: MmuState, context: MmuContext, fault: Fault): Ret {
   fault.gfn = gfn(Number(fault.address >> 12n));
   fault.slot = state.slotSets[0]!.find(fault.gfn);
-  fault.maxLevel = NONPAGING_MAX_LEVEL;
+  fault.maxLevel = context.root.kind === "pae" ? NONPAGING_MAX_LEVEL : TDP_MAX_LEVEL;
   if (fault.slot && fault.present && fault.write && isWriteTracked(fault.slot, fault.gfn))
     return RET.writeProtected;
   const fast = fastPageFault(state, context, fault);

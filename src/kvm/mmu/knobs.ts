@@ -1,4 +1,4 @@
-/** Module parameters of kvm, fixed when the VM is made. */
+/** Module parameters of kvm and kvm_intel, fixed when the VM is made. */
 export interface MmuKnobs {
   /**
    * `eager_page_split`: when a slot begins to log, its huge sptes are split at once instead of by the
@@ -6,6 +6,10 @@ export interface MmuKnobs {
    * every engine.
    */
   readonly eagerPageSplit: boolean;
+  /** `eptad`: EPT's accessed and dirty flags are used, in eras that know them. */
+  readonly eptad: boolean;
+  /** `pml`: the processor logs the dirty flags it sets; needs `eptad`. */
+  readonly pml: boolean;
 }
 
-export const DEFAULT_KNOBS: MmuKnobs = { eagerPageSplit: false };
+export const DEFAULT_KNOBS: MmuKnobs = { eagerPageSplit: false, eptad: true, pml: true };

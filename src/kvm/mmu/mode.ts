@@ -1,15 +1,14 @@
-import { CR0, CR4, EFER, type PagingFeatures, walkRules } from "../../x86";
+import { CR0, CR4, EFER, type PagingFeatures, type WalkRules, walkRules } from "../../x86";
 import type { MmuMode } from "./context";
-import { cpuRole, gpteExt, shadowRootRole } from "./cpu-role";
-import type { GuestCpu } from "./guest-cpu";
-import { roleLevel } from "./role";
+import { cpuRole, gpteExt, type ModeRegisters, shadowRootRole } from "./cpu-role";
+import { type RoleWord, roleLevel } from "./role";
 
 /**
  * What the guest's registers mean for the shadow MMU (mmu.rst; `init_kvm_mmu`). The guest's tables are
  * read by what its CPUID says, the shadow tables by what the host is.
  */
-export function mmuMode(
-  cpu: GuestCpu,
+export function shadowMode(
+  cpu: ModeRegisters,
   features: PagingFeatures,
   hostPhysicalBits: number,
 ): MmuMode {
@@ -29,10 +28,28 @@ export function mmuMode(
 }
 
 /**
+ * The same with two-dimensional paging (init_kvm_tdp_mmu): the registers decide how the guest's own
+ * tables are walked, and nothing of what the sptes hold.
+ */
+export function tdpMode(
+  cpu: ModeRegisters & { readonly pkru: number },
+  features: PagingFeatures,
+  tdp: { readonly rules: WalkRules; readonly rootRole: RoleWord },
+): MmuMode {
+  return {
+    cpuRole: cpuRole(cpu),
+    rootRole: tdp.rootRole,
+    gpteExt: 0,
+    guestRules: walkRules(cpu, features, cpu.pkru),
+    hardwareRules: tdp.rules,
+  };
+}
+
+/**
  * Registers the guest really runs with: paging always on with WP and NX, sptes never global; SMEP
  * and SMAP as the guest has them, but off while it does not page, when all its pages are user pages.
  */
-function hardwareControls(cpu: GuestCpu, guestLevel: number) {
+function hardwareControls(cpu: ModeRegisters, guestLevel: number) {
   const own = guestLevel > 0 ? cpu.cr4 & (CR4.SMEP | CR4.SMAP) : 0n;
   return {
     cr0: CR0.PE | CR0.PG | CR0.WP,

@@ -31,6 +31,9 @@ export function loadRoots(state: MmuState, context: MmuContext): void {
 /** A page of four or five levels over the table of CR3. */
 function longRoot(state: MmuState, context: MmuContext): Root {
   const { mode } = context;
+  // Two-dimensional: one tree for all of guest physical memory, whatever CR3 says.
+  if (context.direct)
+    return { kind: "page", page: takeRoot(state, context, gfn(0), mode.rootRole), pgd: 0n };
   const pgd = context.cpu.cr3;
   const frame = topFrame(context);
   if (!isVisible(state, frame)) return { kind: "dummy", pgd };

@@ -162,6 +162,11 @@ export class MmuState {
     if (this.trace.wants("dirty_mark")) this.trace.emit("dirty_mark", { gfn: frame, why });
   }
 
+  /** A slot of the guest's memory logs: what the hardware can log is asked of it. */
+  get logsWrites(): boolean {
+    return this.slotSets[0]!.slots.some((slot) => slot.logsDirty);
+  }
+
   request(context: MmuContext, request: Request): void {
     if (context.has(request)) return;
     context.requests |= REQUEST[request];

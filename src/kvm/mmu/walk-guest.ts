@@ -56,7 +56,8 @@ export function walkGuest(
   const { trace } = state;
   // A supervisor access made at CPL 3 is an implicit one: EFLAGS.AC does not count for it.
   const implicit = cpu.cpl === 3 && !(access & ACCESS.user) ? ACCESS.implicit : 0;
-  if (trace.wants("kvm_mmu_pagetable_walk"))
+  const paging = mode.guestRules.format.levels > 0;
+  if (paging && trace.wants("kvm_mmu_pagetable_walk"))
     trace.emit("kvm_mmu_pagetable_walk", { addr: va, pferr: access });
   const port = new GuestTablePort(state);
   const sink = announcing(state);

@@ -3,7 +3,7 @@ import { type FramePort, passive } from "./frame-port";
 import type { PageModificationLog } from "./page-modification-log";
 import { PFEC } from "./permission";
 import type { PassivePort } from "./table-port";
-import { type WalkRules, type WalkSink, walkPhysical } from "./walk";
+import { type WalkRoot, type WalkRules, type WalkSink, walkPhysical } from "./walk";
 import { WalkResult } from "./walk-result";
 
 /** What a guest-physical address is used for. */
@@ -103,7 +103,7 @@ export class SecondDimension {
   constructor(
     private readonly port: FramePort<Hpa>,
     public rules: WalkRules,
-    public root: Hpa,
+    public root: WalkRoot<Hpa>,
   ) {
     this.onlyLooking = passive(port);
   }

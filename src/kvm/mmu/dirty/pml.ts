@@ -1,0 +1,11 @@
+import { gfnOf, gpa, type PageModificationLog } from "../../../x86";
+import type { MmuState } from "../state";
+
+/** Enters what the hardware has logged (vmx_flush_pml_buffer): at each exit, and before a log is read. */
+export function drainPml(state: MmuState, pml: PageModificationLog): void {
+  pml.drain((at) => {
+    const frame = gfnOf(gpa(at));
+    const slot = state.slotSets[0]!.find(frame);
+    if (slot) state.markDirty(slot, frame, "logged by the processor");
+  });
+}

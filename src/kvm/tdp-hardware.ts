@@ -1,0 +1,62 @@
+import {
+  ACC,
+  CR0,
+  CR4,
+  EFER,
+  eptRules,
+  type PagingFeatures,
+  type WalkRules,
+  walkRules,
+} from "../x86";
+import type { MmuKnobs } from "./mmu/knobs";
+import { ROLE, type RoleWord, withAccess, withLevel } from "./mmu/role";
+import type { Profile } from "./profile";
+
+/** The two-dimensional paging of the host's processors, the same for all vCPUs of a VM. */
+export interface TdpHardware {
+  readonly vendor: "vmx" | "svm";
+  /** How the second dimension is walked. */
+  readonly rules: WalkRules;
+  /** Role of every root (kvm_calc_tdp_mmu_root_page_role). */
+  readonly rootRole: RoleWord;
+  /** Dirty flags that the processor sets are logged (PML). */
+  readonly pml: boolean;
+}
+
+/** Guest-physical addresses beyond this need a fifth level. */
+const FOUR_LEVEL_BITS = 48;
+
+/**
+ * `features` are the guest's: a fifth level only where its addresses need one. Kernels before 3.11 do
+ * not use EPT's A/D flags, and SVM has no PML.
+ */
+export function tdpHardware(
+  paging: "ept" | "npt",
+  features: PagingFeatures,
+  physicalBits: number,
+  profile: Profile,
+  knobs: MmuKnobs,
+): TdpHardware {
+  const levels = features.physicalBits > FOUR_LEVEL_BITS ? 5 : 4;
+  const modern = profile.era === "modern";
+  const base = withAccess(withLevel(0, levels), ACC.all);
+  const rootRole = base | ROLE.direct | ROLE.eferNx | ROLE.cr0Wp;
+  if (paging === "npt") {
+    const cr4 = CR4.PAE | (levels === 5 ? CR4.LA57 : 0n);
+    const host = { cr0: CR0.PE | CR0.PG | CR0.WP, cr4, efer: EFER.LMA | EFER.NX };
+    const rules = walkRules(host, { ...features, physicalBits, gigabytePages: true });
+    return { vendor: "svm", rules, rootRole, pml: false };
+  }
+  const ad = knobs.eptad && modern;
+  const rules = eptRules({
+    physicalBits,
+    levels,
+    accessedDirty: ad,
+    executeOnly: modern,
+    megabytePages: true,
+    gigabytePages: true,
+  });
+  // Older roles have no such bit: there all trees do without the flags.
+  const disabled = modern && !ad ? ROLE.adDisabled : 0;
+  return { vendor: "vmx", rules, rootRole: rootRole | disabled, pml: ad && knobs.pml };
+}

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { CR0, gfn } from "../../src/x86";
+import { checked } from "../kvm/checked";
+import { Guest, type GuestOptions } from "../kvm/guest";
+import { NP, sp } from "../kvm/tables";
+
+const EXITS = ["kvm_exit", "kvm_page_fault"];
+
+/** A guest that does not page, so that its addresses are guest-physical. */
+function flatGuest(options: GuestOptions): Guest {
+  const g = new Guest({ ...checked, ...options });
+  g.cpu.cr0 = CR0.PE;
+  g.cpu.efer = 0n;
+  g.vcpu.eferWritten(0n, 0n);
+  return g.enter();
+}
+
+describe("golden trace G17: two-dimensional paging, shadow-page engine", () => {
+  it("G17 F-033 F-036 a write through EPT: the exit, the pages, the leaf", () => {
+    const g = flatGuest({ paging: "ept" });
+    assert.deepEqual(g.events(), [
+      "kvm_mmu_get_page: sp gen 0 gfn 0 l4 8-byte q0 direct wux nxe ad root 0 sync new",
+    ]);
+    assert.equal(g.vm.pagesOf(gfn(0))[0]?.role, 0x3784);
+    assert.equal(g.write(0, 0x9000, 1).kind, "ok");
+    assert.deepEqual(
+      g.log.filter(({ name }) => EXITS.includes(name)).map(({ fields }) => fields),
+      [
+        { vcpu: 0, reason: "EPT_VIOLATION", rip: 0x100000n, info1: 0x182n, info2: 0 },
+        { vcpu: 0, rip: 0x100000n, address: 0x9000n, error_code: 0x100000002 },
+      ],
+    );
+    assert.deepEqual(g.events(), [
+      "kvm_mmu_spte_requested: gfn 9 pfn 100009 level 1",
+      "kvm_mmu_get_page: sp gen 0 gfn 0 l3 8-byte q0 direct wux nxe ad root 0 sync new",
+      "kvm_mmu_get_page: sp gen 0 gfn 0 l2 8-byte q0 direct wux nxe ad root 0 sync new",
+      "kvm_mmu_get_page: sp gen 0 gfn 0 l1 8-byte q0 direct wux nxe ad root 0 sync new",
+      "kvm_mmu_set_spte: gfn 9 spte 8600000100009b77 (rwx) level 1 at 200003048",
+    ]);
+    assert.deepEqual(
+      [sp(0), sp(1), sp(2), sp(3, 9), sp(3, 8)].map((at) => g.spte(at)),
+      [0x8000000200001907n, 0x8000000200002907n, 0x8000000200003907n, 0x8600000100009b77n, NP],
+    );
+    const { stats } = g.vcpu.mmu;
+    assert.deepEqual([stats.pf_taken, stats.pf_fixed], [1, 1]);
+    assert.equal(g.vm.indirectShadowPages, 0);
+    g.read(0, 0x9008);
+    assert.equal(stats.pf_taken, 1);
+  });
+
+  it("G17 mmio: an entry that is a misconfiguration, told again without a walk", () => {
+    const g = flatGuest({ paging: "ept" });
+    assert.deepEqual(g.read(0, 0xd0000000), { kind: "device", gpa: 0xd0000000 });
+    assert.equal(g.spte(sp(3, 0)), 0x00000000d0000016n);
+    g.log.length = 0;
+    assert.deepEqual(g.read(0, 0xd0000010), { kind: "device", gpa: 0xd0000010 });
+    assert.deepEqual(
+      g.log.filter(({ name }) => EXITS.includes(name)).map(({ fields }) => fields),
+      [
+        { vcpu: 0, reason: "EPT_MISCONFIG", rip: 0x100000n, info1: 0n, info2: 0 },
+        { vcpu: 0, rip: 0x100000n, address: 0xd0000010n, error_code: 8 },
+      ],
+    );
+    assert.deepEqual(g.events(), []);
+  });
+
+  it("G17 a huge host page is mapped as one", () => {
+    const g = flatGuest({
+      paging: "ept",
+      backing: { kind: "anonymous", writable: true, thp: true },
+    });
+    g.write(0, 0x203000, 1);
+    assert.deepEqual(
+      g.events().at(-1),
+      "kvm_mmu_set_spte: gfn 200 spte 8600000100200bf7 (rwx) level 2 at 200002008",
+    );
+  });
+});
