@@ -228,7 +228,16 @@ describe("golden trace G16: real mode under shadow paging", () => {
     g.cpu.cr4 = 0n;
     g.cpu.efer = 0n;
     g.vcpu.restored();
+    g.log.length = 0;
     g.enter();
+    const page = (frame: string, level: number): string =>
+      `kvm_mmu_get_page: sp gen 0 gfn ${frame} l${level} 8-byte q0 direct wux nxe ad root 0 sync new`;
+    assert.deepEqual(g.events(), [
+      page("0", 2),
+      page("40000", 2),
+      page("80000", 2),
+      page("c0000", 2),
+    ]);
     assert.deepEqual(
       [0, 0x40000, 0x80000, 0xc0000].map((base) => g.vm.pagesOf(gfn(base))[0]?.role),
       [0x1782, 0x1782, 0x1782, 0x1782],
@@ -238,6 +247,11 @@ describe("golden trace G16: real mode under shadow paging", () => {
       [0x1, 2, 0x1001, 2, 0x2001, 2, 0x3001, 2],
     );
     assert.equal(g.fetch(0, 0x7c00).kind, "ok");
+    assert.deepEqual(g.events(), [
+      "kvm_mmu_spte_requested: gfn 7 pfn 100007 level 1",
+      page("0", 1),
+      "kvm_mmu_set_spte: gfn 7 spte 100007e67 (rwxu) level 1 at 200004038",
+    ]);
     assert.equal(g.vm.pagesOf(gfn(0)).find((page) => page.level === 1)?.role, 0x1781);
     assert.equal(g.spte(sp(0)), 0x200004827n);
     assert.equal(g.spte(sp(4, 7)), 0x100007e67n);
@@ -247,7 +261,12 @@ describe("golden trace G16: real mode under shadow paging", () => {
     g.entry(0x1000, 0x2007).entry(0x2000, 0x3007).entry(0x3000, 0x4007).entry(0x4028, 0x9007);
     g.cpu.cr4 = 0x20n;
     g.cpu.efer = 0xd00n;
+    g.log.length = 0;
     g.movCr0(CR0.PE | CR0.PG | CR0.WP);
+    assert.deepEqual(
+      g.events(["root_free", "kvm_mmu_get_page", "kvm_mmu_prepare_zap_page"]).slice(1),
+      ["kvm_mmu_get_page: sp gen 0 gfn 1 l4 8-byte q0 wux nxe ad root 0 sync new"],
+    );
     assert.deepEqual(
       g.vm.pagesOf(gfn(0x40000)).map((page) => page.rootCount),
       [0],

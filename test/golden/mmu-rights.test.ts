@@ -50,6 +50,101 @@ describe("golden trace G11: CR0.WP = 0", () => {
   const leaf = (g: Guest): bigint => g.spte(sp(3, 5));
   const rootRole = (g: Guest): number | undefined => g.vm.pagesOf(gfn(1))[0]?.role;
 
+  /** What one access prints of its fault, its walk and the leaf. */
+  const printed = (g: Guest, access: () => unknown): string[] => {
+    g.log.length = 0;
+    access();
+    return g.events([
+      "kvm_page_fault",
+      "kvm_mmu_walker_error",
+      "kvm_mmu_get_page",
+      "kvm_mmu_set_spte",
+      "kvm_inj_exception",
+    ]);
+  };
+  const fault = (code: string): string =>
+    `kvm_page_fault: vcpu 0 rip 0x100000 address 0x0000000000005000 error_code ${code}`;
+  const set = (spte: string, rights: string): string =>
+    `kvm_mmu_set_spte: gfn 9 spte ${spte} (${rights}) level 1 at 200003028`;
+  const newPages = [
+    "kvm_mmu_get_page: sp gen 0 gfn 2 l3 8-byte q0 wux nxe ad root 0 sync new",
+    "kvm_mmu_get_page: sp gen 0 gfn 3 l2 8-byte q0 wux nxe ad root 0 sync new",
+    "kvm_mmu_get_page: sp gen 0 gfn 4 l1 8-byte q0 wux nxe ad root 0 sync new",
+  ];
+  const refused = (pferr: string, code: string): string[] => [
+    `kvm_mmu_walker_error: pferr ${pferr}`,
+    `kvm_inj_exception: #PF (${code})`,
+  ];
+
+  it("F-025 F-125 F-126 F-127 event by event", () => {
+    const g = wpGuest();
+    const user = set("100009a25", "r-xu");
+    const kernel = set("100009e63", "rwx-");
+    assert.deepEqual(
+      printed(g, () => g.read(0, 0x5000)),
+      [fault("0x0"), ...newPages, user],
+    );
+    assert.deepEqual(
+      printed(g, () => g.write(0, 0x5000, 1)),
+      [fault("0x3"), kernel],
+    );
+    assert.deepEqual(
+      printed(g, () => g.read(3, 0x5000)),
+      [fault("0x5"), user],
+    );
+    assert.deepEqual(
+      printed(g, () => g.write(3, 0x5000, 1)),
+      [fault("0x7"), ...refused("7 P|W|U", "0x7")],
+    );
+    assert.deepEqual(
+      printed(g, () => g.write(0, 0x5000, 1)),
+      [fault("0x3"), kernel],
+    );
+    assert.deepEqual(
+      printed(g, () => g.fetch(0, 0x5000)),
+      [],
+    );
+  });
+
+  it("F-128 event by event with SMEP", () => {
+    const g = wpGuest(CR4.SMEP);
+    g.read(0, 0x5000);
+    assert.deepEqual(
+      printed(g, () => g.write(0, 0x5000, 1)),
+      [fault("0x3"), set("8000000100009e63", "rw--")],
+    );
+    assert.deepEqual(
+      printed(g, () => g.fetch(0, 0x5000)),
+      [fault("0x11"), ...refused("11 P|F", "0x11")],
+    );
+    assert.deepEqual(
+      printed(g, () => g.fetch(3, 0x5000)),
+      [fault("0x15"), set("100009a25", "r-xu")],
+    );
+    assert.deepEqual(
+      printed(g, () => g.fetch(0, 0x5000)),
+      [fault("0x11"), ...refused("11 P|F", "0x11")],
+    );
+  });
+
+  it("F-129 event by event with SMAP", () => {
+    const g = wpGuest(CR4.SMAP);
+    assert.deepEqual(
+      printed(g, () => g.read(0, 0x5000)),
+      [fault("0x0"), ...refused("1 P", "0x1")],
+    );
+    g.cpu.ac = true;
+    assert.deepEqual(
+      printed(g, () => g.read(0, 0x5000)),
+      [fault("0x0"), ...newPages, set("100009a25", "r-xu")],
+    );
+    g.cpu.ac = false;
+    assert.deepEqual(
+      printed(g, () => g.read(0, 0x5000)),
+      [fault("0x1"), ...refused("1 P", "0x1")],
+    );
+  });
+
   it("F-025 F-123 F-125 F-126 F-127 the leaf flips between the kernel form and the user form", () => {
     const g = wpGuest();
     assert.equal(rootRole(g), 0x1704);
