@@ -166,7 +166,9 @@ class Run {
     const { dice } = this;
     const mode = dice.pick(MODES);
     const cr3 = BigInt(
-      mode === "PAE" ? dice.pick(POINTERS) * 4096 + 32 * dice.below(3) : dice.pick(POOL) * 4096,
+      mode === "PAE"
+        ? dice.pick(POINTERS) * 4096 + 32 * dice.below(3)
+        : dice.pick(dice.oneIn(9) ? HOLES : POOL) * 4096,
     );
     if (one.setMode(mode, cr3)) assert.equal(pagingMode(one.cpu), "none");
   }
