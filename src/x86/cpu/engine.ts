@@ -230,7 +230,6 @@ export class Engine {
   /** An event takes one unit, so that no run goes on for ever without retiring anything. */
   private eventDone(vcpu: VcpuCore, outcome: EventOutcome): Ending | undefined {
     if (outcome === "stop") return { why: "stop" };
-    if (typeof outcome === "object") return { why: "unimplemented", text: outcome.unimplemented };
     vcpu.retiredBase++;
     return outcome === "shutdown" ? { why: "shutdown" } : undefined;
   }
@@ -415,8 +414,6 @@ export class Engine {
         return this.raiseAt(vcpu, result.fault);
       case "stop":
         return { why: "stop" };
-      case "unimplemented":
-        return this.missing(vcpu, result.text);
       default:
         break;
     }

@@ -5,7 +5,7 @@ import type { DeliveryEvent } from "./system/event";
 import { faultText, type VcpuCore } from "./vcpu-core";
 
 /** What became of an event. */
-export type EventOutcome = "delivered" | "stop" | "shutdown" | { readonly unimplemented: string };
+export type EventOutcome = "delivered" | "stop" | "shutdown";
 
 const KINDS = ["fault", "trap", "interrupt", "software", "nmi"] as const;
 const VALID = 0x8000_0000;
@@ -68,12 +68,7 @@ function send(vcpu: VcpuCore, event: DeliveryEvent): EventOutcome {
     return "stop";
   }
   vcpu.announced = undefined;
-  if (outcome?.kind === "shutdown") return "shutdown";
-  if (outcome?.kind === "unimplemented") {
-    keep(vcpu, event);
-    return { unimplemented: outcome.text };
-  }
-  return "delivered";
+  return outcome?.kind === "shutdown" ? "shutdown" : "delivered";
 }
 
 /**

@@ -20,6 +20,7 @@ import { checkTarget, enterCode } from "./far-checks";
 import { longStack, tssPointer, tssStack } from "./inner-stack";
 import { nullSegment } from "./segments";
 import { Stack } from "./stack";
+import { farTask } from "./task-switch";
 import { selectorError, VECTOR } from "./vectors";
 
 /** A call gate (SDM 3A 5.8.3, 5.8.3.1). `size`: bytes of what it pushes. */
@@ -34,19 +35,15 @@ interface CallGate {
 const TASK_TYPES: readonly number[] = [SYSTEM.tss16, SYSTEM.tss, SYSTEM.taskGate];
 const GATE_TYPES: readonly number[] = [SYSTEM.callGate16, SYSTEM.callGate];
 
-/** The gate behind a far pointer's selector, or the refusal of a task switch. */
-function readCallGate(
-  attempt: Attempt,
-  selector: number,
-  d: Descriptor,
-): CallGate | { unimplemented: string } {
+/** Does the selector name a task, by its TSS or by a gate? There are none in long mode. */
+const isTask = ({ state }: Attempt, d: Descriptor): boolean =>
+  !state.longMode && TASK_TYPES.includes(typeOf(d));
+
+function readCallGate(attempt: Attempt, selector: number, d: Descriptor): CallGate {
   const { state } = attempt;
   const { cpl, longMode } = state;
   const error = selectorError(selector);
   const type = typeOf(d);
-  if (!longMode && TASK_TYPES.includes(type)) {
-    return { unimplemented: `hardware task switch, selector 0x${selector.toString(16)}` };
-  }
   const known = longMode ? type === SYSTEM.callGate : GATE_TYPES.includes(type);
   attempt.require(known, VECTOR.GP, error);
   attempt.require(dplOf(d) >= Math.max(cpl, selector & 3), VECTOR.GP, error);
@@ -72,11 +69,11 @@ function gateCode(attempt: Attempt, gate: CallGate): Descriptor {
   return code;
 }
 
-/** JMP through a call gate: no change of level. */
+/** JMP to what is no code segment: a task, or a call gate, which does not change the level. */
 export function jumpThroughGate(attempt: Attempt, selector: number, d: Descriptor): SysResult {
   const { ctx, state } = attempt;
+  if (isTask(attempt, d)) return farTask(attempt, selector, d, "jump");
   const gate = readCallGate(attempt, selector, d);
-  if ("unimplemented" in gate) return { kind: "unimplemented", text: gate.unimplemented };
   const error = selectorError(gate.selector);
   const code = gateCode(attempt, gate);
   attempt.require(isConforming(code) || dplOf(code) === state.cpl, VECTOR.GP, error);
@@ -87,11 +84,11 @@ export function jumpThroughGate(attempt: Attempt, selector: number, d: Descripto
   return attempt.finish(() => enterCode(ctx, cs, gate.offset));
 }
 
-/** CALL through a call gate: non-conforming code at an inner level brings its own stack. */
+/** CALL of the same: through a gate, non-conforming code at an inner level brings its own stack. */
 export function callThroughGate(attempt: Attempt, selector: number, d: Descriptor): SysResult {
   const { ctx, state } = attempt;
+  if (isTask(attempt, d)) return farTask(attempt, selector, d, "call");
   const gate = readCallGate(attempt, selector, d);
-  if ("unimplemented" in gate) return { kind: "unimplemented", text: gate.unimplemented };
   const code = gateCode(attempt, gate);
   attempt.require(isPresent(code), VECTOR.NP, selectorError(gate.selector));
   markAccessed(attempt, code);

@@ -22,18 +22,24 @@ export interface SystemContext {
   stateChanged(): void;
 }
 
+/** Nothing has been committed; or, with `inNewTask`, a task switch, and the fault is the new task's. */
+export interface FaultResult {
+  readonly kind: "fault";
+  readonly fault: GuestFault;
+  readonly inNewTask?: true;
+}
+
 /**
  * Outcome of a system instruction. `undefined`: done, continue at `nextRip`.
  * `jumped`: `state.rip` holds the next instruction's address; `trapFlagAfter` says that a single-step
  * trap after this instruction depends on TF as it is now, not as it was before (SYSCALL, SYSRET, INT n).
- * Everything but `undefined`, `jumped`, `halt` and `pause` has committed nothing.
+ * Everything but `undefined`, `jumped`, `halt` and `pause` has committed nothing (but see `FaultResult`).
  */
 export type SysResult =
   | undefined
   | { readonly kind: "jumped"; readonly trapFlagAfter?: boolean }
-  | { readonly kind: "fault"; readonly fault: GuestFault }
+  | FaultResult
   /** The board asked for a stop before it happens. */
   | { readonly kind: "stop" }
   | { readonly kind: "halt" }
-  | { readonly kind: "pause" }
-  | { readonly kind: "unimplemented"; readonly text: string };
+  | { readonly kind: "pause" };

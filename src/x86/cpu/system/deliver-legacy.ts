@@ -7,10 +7,25 @@ import { checkHandler, gateTarget, readGate } from "./gate";
 import { tssStack } from "./inner-stack";
 import { isV8086, nullSegment } from "./segments";
 import { Stack } from "./stack";
+import { enterTask, prepareTask } from "./task-switch";
 import { selectorError, VECTOR } from "./vectors";
 
 /** Pushed on the way out of virtual-8086 mode, and null in the handler (SDM 3B 20.3.1.1). */
 const V8086_SAVED = [SEG.gs, SEG.fs, SEG.ds, SEG.es] as const;
+
+/** Through a task gate: the interrupted program's state goes to its TSS, not to a stack (SDM 3A 6.12.2). */
+function deliverToTask(attempt: Attempt, selector: number, event: DeliveryEvent): Entry {
+  const { ctx, state } = attempt;
+  const task = prepareTask(attempt, {
+    cause: "event",
+    selector,
+    rip: event.returnRip,
+    rflags: pushedFlags(state, event),
+    ext: extOf(event),
+    ...(event.error === undefined ? {} : { error: event.error }),
+  });
+  return { commit: () => enterTask(ctx, task) };
+}
 
 /** Protected and virtual-8086 mode: 16- and 32-bit gates, the TSS's stack at an inner level. */
 export function deliverLegacy(attempt: Attempt, event: DeliveryEvent): Entry {
@@ -18,7 +33,7 @@ export function deliverLegacy(attempt: Attempt, event: DeliveryEvent): Entry {
   const ext = extOf(event);
   const gate = readGate(attempt, event);
   if (gate.type === SYSTEM.taskGate) {
-    return { unimplemented: `hardware task switch through the IDT, vector ${event.vector}` };
+    return deliverToTask(attempt, gate.selector, event);
   }
   const { code, cpl } = gateTarget(attempt, gate, event);
   const v8086 = isV8086(state);
@@ -52,6 +67,7 @@ export function deliverLegacy(attempt: Attempt, event: DeliveryEvent): Entry {
       const masks = gate.type === SYSTEM.interruptGate || gate.type === SYSTEM.interruptGate16;
       state.rflags = handlerFlags(state.rflags, masks);
       state.rip = gate.offset;
+      return undefined;
     },
   };
 }

@@ -35,6 +35,7 @@ export function deliverLong(attempt: Attempt, event: DeliveryEvent): Entry {
       state.setSegment(SEG.cs, toSegment((gate.selector & ~3) | cpl, code));
       state.rflags = handlerFlags(state.rflags, gate.type === SYSTEM.interruptGate);
       state.rip = gate.offset;
+      return undefined;
     },
   };
 }

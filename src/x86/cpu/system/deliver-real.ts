@@ -27,6 +27,7 @@ export function deliverReal(attempt: Attempt, event: DeliveryEvent): Entry {
       state.rflags = state.rflags & ~(FLAG.IF | FLAG.TF | FLAG.RF | FLAG.AC);
       state.setSegment(SEG.cs, paragraphSegment(cs, Number(vector >> 16n), false));
       state.rip = vector & 0xffffn;
+      return undefined;
     },
   };
 }

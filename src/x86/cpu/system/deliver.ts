@@ -1,7 +1,7 @@
 import type { GuestFault } from "../board";
 import { CR0, S } from "../layout";
 import { Attempt } from "./attempt";
-import type { SystemContext } from "./context";
+import type { FaultResult, SystemContext } from "./context";
 import { deliverLegacy } from "./deliver-legacy";
 import { deliverLong } from "./deliver-long";
 import { deliverReal } from "./deliver-real";
@@ -14,8 +14,7 @@ export type DeliverResult =
   /** Triple fault; `activity` says so (SDM 3A 6.15, #DF). */
   | { readonly kind: "shutdown" }
   /** `announce` asked to stop before a fault that the delivery itself met; nothing committed. */
-  | { readonly kind: "stop" }
-  | { readonly kind: "unimplemented"; readonly text: string };
+  | { readonly kind: "stop" };
 
 /** `activity` values (layout.ts). */
 const RUNNING = 0;
@@ -34,17 +33,22 @@ export function deliver(
   let current = event;
   for (;;) {
     const outcome = deliverOnce(ctx, current);
-    if (outcome?.kind !== "fault") return outcome;
+    if (!outcome) return undefined;
     const isException = current.kind === "fault" || current.kind === "trap";
     const next = escalate(isException ? current.vector : undefined, outcome.fault);
     if (next === "shutdown") {
       ctx.state.setU32(S.activity, SHUT_DOWN);
       return { kind: "shutdown" };
     }
-    if (announce?.(next)) return { kind: "stop" };
+    // Between two tasks nothing can stop: the first event cannot be delivered a second time.
+    if (!outcome.inNewTask && announce?.(next)) return { kind: "stop" };
     // A page fault that became #DF has still reported its address.
     if (outcome.fault.cr2 !== undefined) ctx.state.cr2 = outcome.fault.cr2;
-    const returnRip = current.kind === "software" ? ctx.rip : current.returnRip;
+    const returnRip = outcome.inNewTask
+      ? ctx.state.rip
+      : current.kind === "software"
+        ? ctx.rip
+        : current.returnRip;
     current = { ...next, kind: "fault", returnRip };
   }
 }
@@ -53,13 +57,7 @@ export function deliver(
  * One try: the event is delivered whole, or the fault that prevented it is returned and nothing has
  * changed but CR2 and the debug registers, which the processor sets when it recognises the event.
  */
-export function deliverOnce(
-  ctx: SystemContext,
-  event: DeliveryEvent,
-):
-  | undefined
-  | { readonly kind: "fault"; readonly fault: GuestFault }
-  | { readonly kind: "unimplemented"; readonly text: string } {
+export function deliverOnce(ctx: SystemContext, event: DeliveryEvent): undefined | FaultResult {
   recordCause(ctx, event);
   const attempt = new Attempt(ctx);
   const { state } = ctx;
@@ -67,9 +65,8 @@ export function deliverOnce(
   const entry = route(attempt, event);
   const fault = attempt.fault;
   if (fault) return { kind: "fault", fault };
-  if ("unimplemented" in entry) return { kind: "unimplemented", text: entry.unimplemented };
   ctx.mem.commit();
-  entry.commit();
+  const late = entry.commit();
   state.setU32(S.shadow, 0);
   // A single-step trap that MOV SS held back is lost; data breakpoints wait on, unless this #DB
   // reported them (SDM 3A 6.8.3).
@@ -78,7 +75,7 @@ export function deliverOnce(
   state.setU32(S.activity, RUNNING);
   if (event.kind === "nmi") state.setU32(S.nmiBlocked, 1);
   ctx.stateChanged();
-  return undefined;
+  return late;
 }
 
 function recordCause({ state }: SystemContext, event: DeliveryEvent): void {

@@ -1,10 +1,13 @@
 import { FLAG } from "../layout";
 import type { CpuState } from "../state";
+import type { FaultResult } from "./context";
 import type { DeliveryEvent } from "./event";
 import { VECTOR } from "./vectors";
 
-/** A way into a handler: what is left to do once the stores are committed, or why it cannot be done. */
-export type Entry = { commit(): void } | { readonly unimplemented: string };
+/** A way into a handler: what is left to do once the stores are committed. A task switch may still fault then. */
+export interface Entry {
+  commit(): FaultResult | undefined;
+}
 
 /** Not restartable, so there is nothing to resume at. */
 const ABORTS: readonly number[] = [VECTOR.DF, VECTOR.MC];

@@ -8,6 +8,7 @@ import { checkReturnCode, checkTarget, returnStackSegment } from "./far-checks";
 import { refused } from "./fault-result";
 import { dropInnerSegments, isV8086, paragraphSegment, usesParagraphs } from "./segments";
 import { Stack, setStackPointer, stackWidth } from "./stack";
+import { returnToTask } from "./task-switch";
 
 /** Flags any IRET changes; RF, AC and ID only with 32- and 64-bit operands (SDM 2A IRET). */
 const ALWAYS =
@@ -20,8 +21,7 @@ export function iret(ctx: SystemContext, size: Bytes): SysResult {
   if (isV8086(state) && iopl(state) < 3) return refused;
   if (usesParagraphs(state)) return iretParagraphs(ctx, size);
   if (state.rflags & FLAG.NT) {
-    if (state.longMode) return refused;
-    return { kind: "unimplemented", text: "IRET from a hardware task (EFLAGS.NT is set)" };
+    return state.longMode ? refused : returnToTask(ctx);
   }
   return iretProtected(ctx, size);
 }

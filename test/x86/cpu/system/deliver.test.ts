@@ -122,13 +122,6 @@ describe("event delivery", () => {
       assert.ok(bench.state.segment(SEG.ds).unusable);
       assert.equal(bench.state.cpl, 0);
     });
-
-    it("task gates are refused, not guessed at", () => {
-      const bench = new Bench("protected");
-      bench.setGate(9, { type: 5, selector: SEL.freeTss });
-      const result = bench.deliver({ vector: 9, kind: "fault" });
-      assert.equal(result?.kind, "unimplemented");
-    });
   });
 
   it("real mode pushes three words, no error code, and clears IF TF RF and AC", () => {

@@ -77,13 +77,6 @@ describe("far transfers", () => {
       assert.deepEqual(jump(new Bench("compatibility"), SEL.bothLD), fault(13, SEL.bothLD));
       assert.deepEqual(jump(new Bench("protected"), SEL.bothLD), jumped);
     });
-
-    it("that is a TSS asks for a task switch: refused in words, #GP(selector) in long mode", () => {
-      const bench = new Bench("protected");
-      const result = jump(bench, SEL.freeTss);
-      assert.equal((result as { kind: string }).kind, "unimplemented");
-      assert.deepEqual(jump(new Bench("compatibility"), SEL.freeTss), fault(13, SEL.freeTss));
-    });
   });
 
   it("CALL pushes CS and the address after the instruction", () => {

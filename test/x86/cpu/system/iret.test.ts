@@ -208,12 +208,6 @@ describe("IRET", () => {
       assert.equal(state.gpr(GPR.rsp), 0xfffen);
       assert.equal(state.rflags, 0x23202n);
     });
-
-    it("NT asks for a hardware task switch, which is refused in words", () => {
-      const bench = new Bench("protected");
-      bench.state.rflags = 2n | FLAG.NT;
-      assert.equal(bench.execute(IRET)?.kind, "unimplemented");
-    });
   });
 
   it("in real mode loads a paragraph and the flags a real-mode program may set", () => {
