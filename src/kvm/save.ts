@@ -2,6 +2,7 @@ import { gfn, hpa, type PageModificationLogState, type PdpteRegisters, pfnOf } f
 import { MemorySlot, newSlotArch, type SlotPlace } from "./memslots";
 import { type MmioCache, PREV_ROOTS } from "./mmu/context";
 import type { SplitCache } from "./mmu/dirty/split-cache";
+import type { MmuKnobs } from "./mmu/knobs";
 import type { PteList } from "./mmu/pte-list";
 import { NO_ROOT, type Root } from "./mmu/root";
 import { ShadowPage } from "./mmu/shadow-page";
@@ -19,6 +20,7 @@ export interface PageState {
   readonly unsync: boolean;
   readonly rootCount: number;
   readonly writeFloodingCount: number;
+  readonly nxHugePageDisallowed: boolean;
   readonly parentPtes: PteList;
   readonly unsyncChildBitmap: Uint32Array;
   readonly translation: Float64Array | undefined;
@@ -62,6 +64,9 @@ export interface VmState {
   readonly indirectShadowPages: number;
   readonly nextSerial: number;
   readonly notifier: NotifierState;
+  readonly knobs: MmuKnobs;
+  /** Serials. */
+  readonly possibleNxHugePages: readonly number[];
   readonly manualProtect: number;
   readonly splitCache: SplitCache;
   readonly stats: VmStats;
@@ -79,6 +84,8 @@ export function saveVm(state: MmuState): VmState {
     indirectShadowPages: state.indirectShadowPages,
     nextSerial: state.nextSerial,
     notifier: { ...state.notifier },
+    knobs: state.knobs,
+    possibleNxHugePages: [...state.possibleNxHugePages].map((page) => page.serial),
     manualProtect: state.dirtyLogMode.manualProtect,
     splitCache: { ...state.splitCache },
     stats: { ...state.stats },
@@ -118,6 +125,9 @@ export function restoreVm(state: MmuState, saved: VmState): void {
   state.indirectShadowPages = saved.indirectShadowPages;
   state.nextSerial = saved.nextSerial;
   Object.assign(state.notifier, saved.notifier);
+  state.knobs = saved.knobs;
+  for (const serial of saved.possibleNxHugePages)
+    state.possibleNxHugePages.add(bySerial.get(serial)!);
   state.dirtyLogMode.manualProtect = saved.manualProtect;
   Object.assign(state.splitCache, saved.splitCache);
   Object.assign(state.stats, saved.stats);
@@ -176,6 +186,7 @@ const savePage = (page: ShadowPage): PageState => ({
   unsync: page.unsync,
   rootCount: page.rootCount,
   writeFloodingCount: page.writeFloodingCount,
+  nxHugePageDisallowed: page.nxHugePageDisallowed,
   parentPtes: copyList(page.parentPtes),
   unsyncChildBitmap: page.unsyncChildBitmap.slice(),
   translation: page.shadowedTranslation?.slice(),
@@ -191,6 +202,7 @@ function restorePage(state: MmuState, saved: PageState): ShadowPage {
   page.unsync = saved.unsync;
   page.rootCount = saved.rootCount;
   page.writeFloodingCount = saved.writeFloodingCount;
+  page.nxHugePageDisallowed = saved.nxHugePageDisallowed;
   page.parentPtes = copyList(saved.parentPtes);
   page.restoreUnsyncBitmap(saved.unsyncChildBitmap);
   if (saved.translation) page.shadowedTranslation?.set(saved.translation);

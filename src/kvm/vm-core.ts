@@ -55,7 +55,8 @@ export class VmCore {
     const format = spteFormat(hardware, profile.era, hostBits);
     const { host, process: owner, trace, paging = "shadow" } = options;
     this.state = new MmuState(host, owner, trace, profile, format);
-    this.state.knobs = { ...DEFAULT_KNOBS, ...options.knobs };
+    const knobs = { ...DEFAULT_KNOBS, ...options.knobs };
+    this.state.knobs = { ...knobs, nxHugePages: knobs.nxHugePages && profile.era === "modern" };
     if (paging !== "shadow")
       this.tdp = tdpHardware(paging, this.features, hostBits, profile, this.state.knobs);
     this.dummyRoot = this.allocateLow();

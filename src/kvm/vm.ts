@@ -7,6 +7,7 @@ import { clearDirtyLog, type DirtyLogRange, getDirtyLog, loggedSlot } from "./mm
 import type { GuestCpu } from "./mmu/guest-cpu";
 import { Checker, checkEntry, checkInvariants } from "./mmu/invariants/check";
 import { VmNotifier } from "./mmu/notifier";
+import { recoverNxHugePages, setNxHugePages } from "./mmu/nx-recovery";
 import type { PteList } from "./mmu/pte-list";
 import { rmapHead } from "./mmu/rmap";
 import type { ShadowPage } from "./mmu/shadow-page";
@@ -83,6 +84,15 @@ export class Vm {
     const { state } = this.core;
     const found = loggedSlot(state, range.slot);
     return found instanceof MemorySlot ? clearDirtyLog(state, found, range) : found;
+  }
+
+  /** Writes the module parameter `nx_huge_pages`. */
+  setNxHugePages(on: boolean): void {
+    setNxHugePages(this.core.state, on);
+  }
+  /** A turn of the nx_huge_pages recovery worker; how many pages it took. */
+  recoverNxHugePages(): number {
+    return recoverNxHugePages(this.core.state);
   }
 
   /** Called at each VM entry. */

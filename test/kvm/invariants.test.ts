@@ -39,6 +39,10 @@ const CORRUPTIONS: Readonly<Record<string, (g: Guest) => void>> = {
     g.entry(0x4028, 0x9065);
     page(g, 4).recordTranslation(LEAF, gfn(9), 3);
   },
+  "INV-S-12": (g) => {
+    g.vm.core.state.knobs = { ...g.vm.core.state.knobs, nxHugePages: true };
+    set(g, 3, 1, 0x00200ee7, 1);
+  },
   "INV-S-14": (g) => set(g, 4, LEAF, LEAF_LO, LEAF_HI | 0x00100000),
   "INV-R-01": (g) => {
     g.vm.slots[0]!.arch.rmap[0][9] = 0;

@@ -23,6 +23,11 @@ export class Fault {
   /** Level the leaf will have. */
   goalLevel = 1;
 
+  /** Level the leaf would have but for `hugePageDisallowed`. */
+  reqLevel = 1;
+  /** A fetch, which no huge leaf may serve: see `nx-huge-pages.ts`. */
+  hugePageDisallowed = false;
+
   /** The write goes to a table of its own walk: it would be shadowed again at once. */
   toOwnTable = false;
 
@@ -35,6 +40,8 @@ export class Fault {
     this.mapWritable = false;
     this.maxLevel = 1;
     this.goalLevel = 1;
+    this.reqLevel = 1;
+    this.hugePageDisallowed = false;
   }
 
   get present(): boolean {

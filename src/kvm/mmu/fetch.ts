@@ -6,6 +6,7 @@ import { getShadowPage } from "./get-page";
 import { adjustLevel, roundForLevel } from "./level";
 import { ON_FAULT } from "./make-spte";
 import { entryOf, topPage } from "./mmio";
+import { accountNxHugePage, lowerDisallowedGoal } from "./nx-huge-pages";
 import { linkShadowPage, unlinkChild } from "./parents";
 import { prefetchAround } from "./prefetch";
 import { RET, type Ret } from "./result";
@@ -83,7 +84,9 @@ export function mapLeaf(
 ): Ret {
   let sptep = top;
   let page = state.pageOf(sptep);
-  while (page.level > fault.goalLevel) {
+  for (;;) {
+    if (state.knobs.nxHugePages) lowerDisallowedGoal(fault, page.level, childAt(state, sptep));
+    if (page.level <= fault.goalLevel) break;
     validateDirect(state, sptep, access);
     const base = roundForLevel(fault.gfn, page.level);
     let child = existingChild(state, sptep, base);
@@ -91,6 +94,7 @@ export function mapLeaf(
       const role = childRole(page.role, true, access, sptep - page.base);
       child = getShadowPage(state, context, base, role);
       linkShadowPage(state, sptep, child);
+      if (fault.hugePageDisallowed) accountNxHugePage(state, child, fault.reqLevel >= page.level);
     }
     page = child;
     const index = Math.floor((fault.gfn - base) / pagesPerLevel(page.level));

@@ -1,4 +1,4 @@
-/** Module parameters of kvm and kvm_intel, fixed when the VM is made. */
+/** Module parameters of kvm and kvm_intel. */
 export interface MmuKnobs {
   /**
    * `eager_page_split`: when a slot begins to log, its huge sptes are split at once instead of by the
@@ -10,6 +10,16 @@ export interface MmuKnobs {
   readonly eptad: boolean;
   /** `pml`: the processor logs the dirty flags it sets; needs `eptad`. */
   readonly pml: boolean;
+  /** `nx_huge_pages`: huge sptes are not executable. In the modern era only. */
+  readonly nxHugePages: boolean;
+  /** `nx_huge_pages_recovery_ratio`: a turn of recovery tries one in so many split pages; 0 = none. */
+  readonly nxHugePagesRecoveryRatio: number;
 }
 
-export const DEFAULT_KNOBS: MmuKnobs = { eagerPageSplit: false, eptad: true, pml: true };
+export const DEFAULT_KNOBS: MmuKnobs = {
+  eagerPageSplit: false,
+  eptad: true,
+  pml: true,
+  nxHugePages: false,
+  nxHugePagesRecoveryRatio: 60,
+};

@@ -10,9 +10,13 @@ import type { MmuState } from "./state";
  */
 export function adjustLevel(state: MmuState, fault: Fault): void {
   fault.goalLevel = 1;
+  fault.reqLevel = 1;
+  fault.hugePageDisallowed = fault.fetch && state.knobs.nxHugePages;
   const { slot } = fault;
   if (fault.maxLevel === 1 || !slot || fault.pfn === NOSLOT_PFN || slot.logsDirty) return;
-  fault.goalLevel = maxMappingLevel(state, slot, fault.gfn, fault.maxLevel);
+  fault.reqLevel = maxMappingLevel(state, slot, fault.gfn, fault.maxLevel);
+  if (fault.hugePageDisallowed) return;
+  fault.goalLevel = fault.reqLevel;
   fault.pfn -= fault.pfn % pagesPerLevel(fault.goalLevel);
 }
 

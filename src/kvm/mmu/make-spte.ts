@@ -42,7 +42,8 @@ export function makeSpte(
   let hi = format.leafHi | (adOff ? AD_KIND.disabled : AD_KIND.enabled);
   if (!intent.prefetch || intent.synchronizing) lo |= format.accessed;
   if (access & ACC.user) lo |= format.user;
-  if (access & ACC.exec) lo |= format.exec;
+  const exec = access & ACC.exec && !(level > 1 && state.knobs.nxHugePages);
+  if (exec) lo |= format.exec;
   else hi |= format.nx;
   if (level > 1) lo |= LARGE;
   if (hostWritable) {

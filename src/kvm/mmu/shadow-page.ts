@@ -53,6 +53,8 @@ export class ShadowPage {
    * have it: direct pages compute it, and higher levels have no leaves.
    */
   readonly shadowedTranslation: Float64Array | undefined;
+  /** Made because a fetch may not be served by a huge leaf (`nx_huge_page_disallowed`). */
+  nxHugePageDisallowed = false;
   /** Neighbours in the active list. */
   newer: ShadowPage | undefined;
   older: ShadowPage | undefined;

@@ -61,6 +61,8 @@ export class MmuState {
   readonly active = new ActiveList();
   /** Pages zapped while a root slot held them: on no list until their count falls. */
   readonly pinned = new Set<ShadowPage>();
+  /** Pages that keep a huge page from being mapped for no reason but a fetch; the oldest first. */
+  readonly possibleNxHugePages = new Set<ShadowPage>();
   /** 0 or 1: toggled to make every page obsolete at once. */
   mmuValidGen = 0;
   /** Live shadow pages that are not zapped (`n_used_mmu_pages`). */
@@ -148,6 +150,7 @@ export class MmuState {
     this.hash.clear();
     this.active.clear();
     this.pinned.clear();
+    this.possibleNxHugePages.clear();
     this.owners.fill(undefined);
   }
 

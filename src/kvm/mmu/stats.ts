@@ -10,6 +10,8 @@ export interface VmStats {
   pages_4k: number;
   pages_2m: number;
   pages_1g: number;
+  /** A gauge as well. */
+  nx_lpage_splits: number;
   max_mmu_rmap_size: number;
   max_mmu_page_hash_collisions: number;
   remote_tlb_flush: number;
@@ -44,6 +46,7 @@ export const newVmStats = (): VmStats => ({
   pages_4k: 0,
   pages_2m: 0,
   pages_1g: 0,
+  nx_lpage_splits: 0,
   max_mmu_rmap_size: 0,
   max_mmu_page_hash_collisions: 0,
   remote_tlb_flush: 0,

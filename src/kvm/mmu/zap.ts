@@ -1,5 +1,6 @@
 import { unaccountShadowed } from "./account";
 import { announceDrop, announcePage, type DropReason, reachPoint } from "./announce";
+import { unaccountNxHugePage } from "./nx-huge-pages";
 import { unlinkChild, unlinkParents } from "./parents";
 import { dropSpte } from "./rmap";
 import { ROLE } from "./role";
@@ -33,6 +34,7 @@ export function prepareZap(state: MmuState, page: ShadowPage, list: InvalidList)
     state.hash.remove(page);
   }
   if (page.unsync) unlinkUnsync(state, page);
+  if (page.nxHugePageDisallowed) unaccountNxHugePage(state, page);
   const obsolete = state.isObsolete(page);
   page.role |= ROLE.invalid;
   if (page.rootCount === 0) {

@@ -4,16 +4,14 @@ import { MANUAL_PROTECT } from "../../../src/kvm";
 import { gfn } from "../../../src/x86";
 import { checked } from "../checked";
 import type { Guest, GuestOptions } from "../guest";
-import { hugeHostPage } from "../huge-host";
-import { firstGuest, sp } from "../tables";
+import { HUGE, hugeGuest } from "../huge-guest";
+import { sp } from "../tables";
 
-const HUGE = sp(2, 1);
 const NONLEAF = 0x827n;
 
-/** gva 0x200000 is a 2M page over a huge host page, mapped writable. */
-function hugeGuest(options: GuestOptions = {}): Guest {
-  const g = hugeHostPage(firstGuest({ ...checked, ...options }).entry(0x3008, 0x2000e7), 0x200);
-  g.enter();
+/** … mapped writable by one huge leaf. */
+function mappedGuest(options: GuestOptions = {}): Guest {
+  const g = hugeGuest({ ...checked, ...options });
   g.write(3, 0x203000, 1);
   assert.equal(g.spte(HUGE), 0x100200ee7n);
   assert.equal(g.vm.stats.pages_2m, 1);
@@ -32,7 +30,7 @@ const splits = (g: Guest): string[] => g.events(["kvm_mmu_split_huge_page"]);
 
 describe("huge pages of a slot that logs", () => {
   it("INV-L-04 a huge leaf loses W when logging starts, and the next write puts 4K leaves in its place", () => {
-    const g = hugeGuest();
+    const g = mappedGuest();
     setLog(g, true);
     assert.equal(g.spte(HUGE), 0x100200ee5n);
     assert.equal(g.read(3, 0x204000).kind, "ok");
@@ -44,7 +42,7 @@ describe("huge pages of a slot that logs", () => {
   });
 
   it("eager splitting puts 512 leaves in its place at once, and nothing of it is lost", () => {
-    const g = hugeGuest({ knobs: { eagerPageSplit: true } });
+    const g = mappedGuest({ knobs: { eagerPageSplit: true } });
     setLog(g, true);
     assert.deepEqual(splits(g), [
       "kvm_mmu_split_huge_page: gfn 200 spte 100200ee7 level 2 errno -11",
@@ -64,7 +62,7 @@ describe("huge pages of a slot that logs", () => {
   });
 
   it("a huge leaf stays when there is no room for its parts", () => {
-    const g = hugeGuest({ knobs: { eagerPageSplit: true } });
+    const g = mappedGuest({ knobs: { eagerPageSplit: true } });
     g.vm.core.state.maxPages = g.vm.usedPages + 5;
     setLog(g, true);
     assert.deepEqual(splits(g), [
@@ -75,7 +73,7 @@ describe("huge pages of a slot that logs", () => {
 
   it("initially all set: a huge leaf stays writable until a page in it is cleared", () => {
     for (const eagerPageSplit of [false, true]) {
-      const g = hugeGuest({ knobs: { eagerPageSplit } });
+      const g = mappedGuest({ knobs: { eagerPageSplit } });
       g.vm.setManualProtect(MANUAL_PROTECT.enable | MANUAL_PROTECT.initiallySet);
       setLog(g, true);
       assert.equal(g.spte(HUGE), 0x100200ee7n);
@@ -94,7 +92,7 @@ describe("huge pages of a slot that logs", () => {
   });
 
   it("F-138 when logging stops, small leaves that could be huge go, and the next fault makes it so", () => {
-    const g = hugeGuest({ knobs: { eagerPageSplit: true } });
+    const g = mappedGuest({ knobs: { eagerPageSplit: true } });
     setLog(g, true);
     setLog(g, false);
     assert.equal(g.vm.stats.pages_4k, 0);
@@ -105,7 +103,7 @@ describe("huge pages of a slot that logs", () => {
   });
 
   it("leaves of guest tables stay when logging stops, and those in frames that may not be huge", () => {
-    const g = hugeGuest({ knobs: { eagerPageSplit: true } });
+    const g = mappedGuest({ knobs: { eagerPageSplit: true } });
     g.read(3, 0x5000);
     setLog(g, true);
     // A guest table among the pages of the huge one.
@@ -116,7 +114,7 @@ describe("huge pages of a slot that logs", () => {
   });
 
   it("the split cache is kept in a saved state", () => {
-    const g = hugeGuest({ knobs: { eagerPageSplit: true } });
+    const g = mappedGuest({ knobs: { eagerPageSplit: true } });
     g.vm.core.state.splitCache.descriptors = 7;
     const saved = structuredClone(g.vm.save());
     g.vm.core.state.splitCache.descriptors = 0;

@@ -1,4 +1,4 @@
-import { type Gfn, gfn, pagesPerLevel } from "../../../x86";
+import { ACC, type Gfn, gfn, pagesPerLevel } from "../../../x86";
 import type { MemorySlot } from "../../memslots";
 import { getShadowPage } from "../get-page";
 import { linkShadowPage } from "../parents";
@@ -6,7 +6,7 @@ import { pteListCount, pteListEntries } from "../pte-list";
 import { rmapAdd, rmapHead } from "../rmap";
 import { childRole } from "../role";
 import { ENTRIES } from "../shadow-page";
-import { isLeaf, LARGE, pfnHi, pfnLo, type Sptep, sptePfn, spteValue } from "../spte";
+import { isLeaf, LARGE, PFN_HI, pfnHi, pfnLo, type Sptep, sptePfn, spteValue } from "../spte";
 import { isPresentAt, setSpte } from "../spte-write";
 import { MIN_FREE_PAGES, type MmuState } from "../state";
 import { needsTopUp, topUpSplitCache, useDescriptors } from "./split-cache";
@@ -81,21 +81,28 @@ function splitLeaf(state: MmuState, slot: MemorySlot, sptep: Sptep, frame: Gfn):
   const child = getShadowPage(state, undefined, frame, role, state.splitCache);
   const span = pagesPerLevel(child.level);
   const first = sptePfn(lo, hi);
+  const small = child.level === 1;
   // A leaf at 4K has no PS bit; its PAT bit, in the same place, is not used.
-  const keptLo = child.level === 1 ? lo & 0xfff & ~LARGE : lo & 0xfff;
+  let keptLo = lo & 0xfff & (small ? ~LARGE : ~0);
+  let keptHi = hi & ~PFN_HI;
+  if (small && access & ACC.exec) {
+    // Huge leaves may have had to go without.
+    keptLo |= state.format.exec;
+    keptHi &= ~state.format.nx;
+  }
   let flush = false;
   for (let i = 0; i < ENTRIES; i++) {
-    const small = child.base + i;
-    if (isPresentAt(state, small)) {
+    const entry = child.base + i;
+    if (isPresentAt(state, entry)) {
       // Left from another leaf of the same frame and access. A table below may lack entries.
-      if (!isLeaf(state.words[2 * small]!, child.level)) flush = true;
+      if (!isLeaf(state.words[2 * entry]!, child.level)) flush = true;
       continue;
     }
     const pfn = first + i * span;
-    setSpte(state, small, keptLo | pfnLo(pfn), (hi & ~0xfffff) | pfnHi(pfn));
+    setSpte(state, entry, keptLo | pfnLo(pfn), keptHi | pfnHi(pfn));
     const mapped = child.gfnAt(i);
     useDescriptors(state.splitCache, pteListCount(rmapHead(slot, mapped, child.level)));
-    rmapAdd(state, slot, small, mapped, access);
+    rmapAdd(state, slot, entry, mapped, access);
   }
   linkShadowPage(state, sptep, child, flush);
 }

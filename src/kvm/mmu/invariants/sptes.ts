@@ -122,7 +122,9 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
       if (beyond && !(beyond === ACC.write && kernelForm(view)))
         return `${view} was built with more access than its page`;
       const { grants } = view;
-      const missing = built & ~grants;
+      const { page, state } = view;
+      const noExec = page.level > 1 && state.knobs.nxHugePages ? ACC.exec : 0;
+      const missing = built & ~grants & ~noExec;
       return grants & ~built || missing & ~ACC.write
         ? `${view} does not grant the access ${built} it was built with`
         : undefined;
@@ -138,6 +140,16 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
       const userReadOnly = gpte && (gpte.lo & (GPTE.writable | GPTE.user)) === GPTE.user;
       return userReadOnly && view.gpteFrame === view.gfn && view.grants & ACC.exec
         ? `${view} lets the kernel execute a user page`
+        : undefined;
+    },
+  },
+  {
+    id: "INV-S-12",
+    rule: "with nx_huge_pages no huge leaf is executable",
+    entry(view) {
+      const { leaf, page, state, grants } = view;
+      return leaf && page.level > 1 && state.knobs.nxHugePages && grants & ACC.exec
+        ? `${view} is huge and executable`
         : undefined;
     },
   },
