@@ -61,9 +61,10 @@ export function ageEntry(space: AddressSpace, mapping: Mapping, index: number): 
   const frame = mapping.frame(index);
   if (frame === undefined) return false;
   const places = space.isCounted(frame) ? placesOf(space, frame) : [{ mapping, index }];
-  const own = places.map(takeAccessed).includes(true);
   const others = rangesOf(places).map((range) => space.notifiers.clearFlushYoung(range));
-  return own || others.includes(true);
+  // After them: what they clear may come home as a mark of the page.
+  const own = places.map(takeAccessed);
+  return others.includes(true) || own.includes(true);
 }
 
 function takeAccessed({ mapping, index }: Place): boolean {

@@ -81,6 +81,7 @@ export const KVM_FORMS: Readonly<Record<string, Form>> = {
   kvm_pio: (f) =>
     `pio_${f.write ? "write" : "read"} at 0x${hex(f.port)} size ${f.size} count ${f.count} val 0x${hex(f.val)}`,
   kvm_unmap_hva_range: (f) => `mmu notifier unmap range: ${hex16(f.start)} -- ${hex16(f.end)}`,
+  kvm_set_spte_hva: (f) => `mmu notifier set pte hva: ${hex16(f.hva)}`,
   kvm_age_hva: (f) => `mmu notifier age hva: ${hex16(f.start)} -- ${hex16(f.end)}`,
   kvm_test_age_hva: (f) => `mmu notifier test age hva: ${hex16(f.start)}`,
 };

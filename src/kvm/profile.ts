@@ -44,6 +44,8 @@ export interface Profile {
   readonly dirtyLogGrain: "slot" | "page";
   /** The host tells of a page that is replaced by another (change_pte). */
   readonly changePte: boolean;
+  /** Pages that the shrinker zaps when it is called: one, or as many as it is asked for. */
+  readonly shrinks: "one" | "count";
   /** A TDP engine of its own, without rmap and hash. */
   readonly tdpMmu: boolean;
   /** CPUID features its guests may have; newer ones are not offered. */
@@ -84,6 +86,7 @@ const OLD = {
   userSlots: 32,
   slotBitmap: true,
   changePte: true,
+  shrinks: "one",
   tdpMmu: false,
   flaws: NO_FLAWS,
 } as const;
@@ -131,6 +134,7 @@ export const MODERN: Profile = {
   slotBitmap: false,
   dirtyLogGrain: "page",
   changePte: false,
+  shrinks: "count",
   tdpMmu: true,
   cpuFeatures: { smep: true, smap: true, recent: true },
   flaws: NO_FLAWS,

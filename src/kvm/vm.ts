@@ -11,6 +11,7 @@ import { recoverNxHugePages, setNxHugePages } from "./mmu/nx-recovery";
 import type { PteList } from "./mmu/pte-list";
 import { rmapHead } from "./mmu/rmap";
 import type { ShadowPage } from "./mmu/shadow-page";
+import { MmuShrinker } from "./mmu/shrinker";
 import type { Sptep } from "./mmu/spte";
 import type { SpteFormat } from "./mmu/spte-format";
 import type { VmStats } from "./mmu/stats";
@@ -41,7 +42,12 @@ export class Vm {
     this.core = new VmCore(options);
     const notifier = new VmNotifier(this.core.state, () => zapAllFast(this.core.state));
     const { process: owner } = options;
-    this.detach = owner.notifiers.register(notifier);
+    const leave = owner.shrinkers.register(new MmuShrinker(this.core.state));
+    const detach = owner.notifiers.register(notifier);
+    this.detach = () => {
+      leave();
+      detach();
+    };
   }
   /** No longer listens to the host. */
   dispose(): void {

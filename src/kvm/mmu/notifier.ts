@@ -1,7 +1,8 @@
 import type { HvaRange, MmuNotifier } from "../../host";
-import { type Gfn, gfn, PAGE_SIZE, pagesPerLevel } from "../../x86";
+import { type Gfn, gfn, type Hva, hva, PAGE_SIZE, type Pfn, pagesPerLevel } from "../../x86";
 import { LEAF_LEVELS, type MemorySlot } from "../memslots";
 import { reachPoint } from "./announce";
+import { changePte } from "./change-pte";
 import { pteListEntries } from "./pte-list";
 import { zapRmap } from "./rmap";
 import type { Sptep } from "./spte";
@@ -21,10 +22,16 @@ interface Overlap {
  * until the host is done.
  */
 export class VmNotifier implements MmuNotifier {
+  /** Only in the eras whose hosts tell of it. */
+  readonly changePte: MmuNotifier["changePte"];
+
   constructor(
     private readonly state: MmuState,
     private readonly onRelease: () => void,
-  ) {}
+  ) {
+    if (state.profile.changePte)
+      this.changePte = (address, frame, writable) => this.replaced(address, frame, writable);
+  }
 
   invalidateStart(range: HvaRange): void {
     const { state } = this;
@@ -67,6 +74,18 @@ export class VmNotifier implements MmuNotifier {
 
   release(): void {
     this.onRelease();
+  }
+
+  private replaced(address: Hva, frame: Pfn, writable: boolean): void {
+    const { state } = this;
+    const range = { start: address, end: hva(address + PAGE_SIZE) };
+    state.trace.emit("kvm_set_spte_hva", { hva: address });
+    // Who looked the page up before this must look again.
+    state.notifier.seq++;
+    let flush = false;
+    for (const { slot, first } of this.overlaps(range))
+      if (changePte(state, slot, first, frame, writable)) flush = true;
+    if (flush) state.flushRemoteTlbs("mmu notifier");
   }
 
   private leaves(range: HvaRange): Sptep[] {

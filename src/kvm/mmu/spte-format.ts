@@ -128,8 +128,10 @@ export class SpteFormat {
   isAccessed(lo: number): boolean {
     return (lo & this.accessed) !== 0;
   }
-  isDirty(lo: number): boolean {
-    return (lo & this.dirty) !== 0;
+  /** The page may have been written through this leaf: the D bit says so, or where there is none W. */
+  isDirty(lo: number, hi: number): boolean {
+    const hasDirtyBit = this.dirty !== 0 && (hi & AD_KIND.mask) !== AD_KIND.disabled;
+    return (lo & (hasDirtyBit ? this.dirty : WRITABLE)) !== 0;
   }
   isUser(lo: number): boolean {
     return (lo & this.user) === this.user;
@@ -178,7 +180,7 @@ export class SpteFormat {
     if (this.accessed === 0) return false;
     if (!this.usesAdBits(hi)) return true;
     if (this.volatileUntilAccessed && !this.isAccessed(lo)) return true;
-    return (lo & WRITABLE) !== 0 && !this.isDirty(lo);
+    return (lo & WRITABLE) !== 0 && !this.isDirty(lo, hi);
   }
   /** Changing the first value to the second takes writes away that a TLB may still allow. */
   losesWrite(oldLo: number, oldHi: number, lo: number, hi: number): boolean {

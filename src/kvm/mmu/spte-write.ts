@@ -50,14 +50,33 @@ export function updateSpte(state: MmuState, sptep: Sptep, lo: number, hi: number
   const { lo: oldLo, hi: oldHi } = state.replaced;
   transferUse(state, oldLo, oldHi, lo, hi);
   const flush = state.format.losesWrite(oldLo, oldHi, lo, hi);
-  if (state.trace.wants("spte_update"))
-    state.trace.emit("spte_update", {
-      sptep: state.hpaOf(sptep),
-      old: spteValue(oldLo, oldHi),
-      new: spteValue(lo, hi),
-      flush,
-    });
+  announceUpdate(state, sptep, lo, hi, flush);
   return flush;
+}
+
+/** Gives a present leaf another host page and value; what it told of the old page goes to that. */
+export function replaceLeaf(state: MmuState, sptep: Sptep, lo: number, hi: number): void {
+  const { emptyLo, emptyHi } = state.format;
+  store(state, sptep, lo, hi);
+  const { lo: oldLo, hi: oldHi } = state.replaced;
+  transferUse(state, oldLo, oldHi, emptyLo, emptyHi);
+  announceUpdate(state, sptep, lo, hi, true);
+}
+
+function announceUpdate(
+  state: MmuState,
+  sptep: Sptep,
+  lo: number,
+  hi: number,
+  flush: boolean,
+): void {
+  if (!state.trace.wants("spte_update")) return;
+  state.trace.emit("spte_update", {
+    sptep: state.hpaOf(sptep),
+    old: spteValue(state.replaced.lo, state.replaced.hi),
+    new: spteValue(lo, hi),
+    flush,
+  });
 }
 
 /** Empties an entry that is no leaf: a pointer to a page, or an mmio mark. */
@@ -79,7 +98,7 @@ function transferUse(state: MmuState, oldLo: number, oldHi: number, lo: number, 
   const { format } = state;
   const gone = !format.isPresent(lo, hi);
   const used = format.isYoung(oldLo, oldHi) && (gone || !format.isYoung(lo, hi));
-  const written = format.isDirty(oldLo) && (gone || !format.isDirty(lo));
+  const written = format.isDirty(oldLo, oldHi) && (gone || !format.isDirty(lo, hi));
   if (used || written) state.hostProcess.markUsed(pfn(sptePfn(oldLo, oldHi)), written);
 }
 

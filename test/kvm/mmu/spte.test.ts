@@ -52,7 +52,9 @@ describe("sptes", () => {
   it("F-148 F-149 an EPT leaf keeps its software bits in the upper half", () => {
     const [lo, hi] = [0x9b77, 0x86000001];
     assert.ok(ept.isPresent(lo, hi) && ept.isMmuWritable(lo, hi) && ept.isHostWritable(lo, hi));
-    assert.ok(ept.isExecutable(lo, hi) && ept.isAccessed(lo) && ept.isDirty(lo));
+    assert.ok(ept.isExecutable(lo, hi) && ept.isAccessed(lo) && ept.isDirty(lo, hi));
+    assert.ok(!ept.isDirty(lo & ~0x200, hi), "writable, not written");
+    assert.ok(ept.isDirty(lo & ~0x200, hi | 0x100000), "without the D bit W stands for it");
     assert.ok(ept.losesWrite(lo, hi, lo & ~2, hi & ~0x04000000));
     assert.ok(!ept.losesWrite(lo, hi, lo & ~2, hi));
     assert.equal(ept.accessText(0x8600000100009b77n), "rwx");
