@@ -119,6 +119,10 @@ export class SpteFormat {
     return this.isPresent(lo, hi) && !isLeaf(lo, level);
   }
 
+  /** MMU-writable has a bit of its own. */
+  get marksMmuWritable(): boolean {
+    return (this.mmuWritableLo | this.mmuWritableHi) !== 0;
+  }
   isHostWritable(lo: number, hi: number): boolean {
     return ((lo & this.hostWritableLo) | (hi & this.hostWritableHi)) !== 0;
   }

@@ -70,9 +70,10 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     rule: "W implies MMU-writable implies host-writable",
     entry(view) {
       if (!view.leaf) return undefined;
-      const wrong =
-        ((view.lo & WRITABLE) !== 0 && !view.mmuWritable) ||
-        (view.mmuWritable && !view.hostWritable);
+      const writable = (view.lo & WRITABLE) !== 0;
+      // In 2010 there is no MMU-writable bit: W stands for it.
+      const mmuWritable = view.state.format.marksMmuWritable ? view.mmuWritable : writable;
+      const wrong = (writable && !mmuWritable) || (mmuWritable && !view.hostWritable);
       return wrong ? `${view} has no legal writable state` : undefined;
     },
   },
