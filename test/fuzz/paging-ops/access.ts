@@ -42,7 +42,12 @@ function listLegal(world: World, step: AccessStep): readonly Legal[] {
   const access = { kind: step.kind, cpl: step.cpl, implicit: step.implicit === true };
   const list = (fresh: boolean) =>
     legalOutcomes(world.memory, plain, world.setup, step.va, access, fresh);
-  const legal = list(step.emulated === true);
+  const legal = list(false);
+  // An emulator walks the tables, but may remember, as a TLB does, that a page is a device's.
+  if (legal && step.emulated)
+    return legal.filter(
+      (one) => one.kind === "fault" || !one.stale || ramOffset(world, one, step) < 0,
+    );
   if (legal) return legal;
   // Too many stale ways to tell apart: the guest flushes the page first.
   plain.flushPage(step.va);

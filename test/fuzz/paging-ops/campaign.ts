@@ -7,7 +7,7 @@ import { shrink } from "./shrink";
 import { type GuestKind, modesBeside } from "./supported";
 
 /** Steps of one program: each begins with a fresh guest. */
-export const PROGRAM_LENGTH = 600;
+export const PROGRAM_LENGTH = 1000;
 
 export interface Campaign {
   readonly seed: number;

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
-import type { PlainSlot } from "./plain-memory";
+import type { PlainMemory, PlainSlot } from "./plain-memory";
 import type { Subject } from "./subject";
+
+const PAGE = 4096;
+/** Pages compared at once: most have not changed. */
+const CHUNK = 32;
 
 interface Log {
   readonly slot: PlainSlot;
-  /** Contents of each page when its bit was last taken. */
-  readonly taken: Uint8Array[];
+  /** What its memory held when its bits were last taken. */
+  readonly taken: Buffer;
 }
 
 /**
@@ -15,12 +19,14 @@ interface Log {
 export class DirtyOracle {
   private readonly logs = new Map<number, Log>();
 
-  constructor(private readonly subject: Subject) {}
+  constructor(
+    private readonly subject: Subject,
+    private readonly memory: PlainMemory,
+  ) {}
 
   start(slot: PlainSlot): void {
-    const known = this.logs.get(slot.id);
-    if (known) this.logs.set(slot.id, { slot, taken: known.taken });
-    else this.logs.set(slot.id, { slot, taken: this.pagesOf(slot) });
+    const taken = this.logs.get(slot.id)?.taken ?? Buffer.from(this.present(slot));
+    this.logs.set(slot.id, { slot, taken });
   }
   stop(id: number): void {
     this.logs.delete(id);
@@ -37,19 +43,33 @@ export class DirtyOracle {
       return;
     }
     assert.ok(bitmap instanceof Uint32Array, `slot ${id} logs, but has no log`);
-    this.compare(log, bitmap);
-    this.logs.set(id, { slot: log.slot, taken: this.pagesOf(log.slot) });
+    for (const page of this.changedPages(log))
+      assert.ok(
+        (bitmap[page >> 5]! >>> (page & 31)) & 1,
+        `gfn 0x${(log.slot.base + page).toString(16)} was written and is not in the dirty log`,
+      );
   }
 
-  private compare({ slot, taken }: Log, bitmap: Uint32Array): void {
-    for (let i = 0; i < slot.pages; i++) {
-      const marked = ((bitmap[i >> 5]! >>> (i & 31)) & 1) !== 0;
-      if (marked || Buffer.compare(this.subject.contents(slot.backing + i), taken[i]!) === 0)
-        continue;
-      assert.fail(`gfn 0x${(slot.base + i).toString(16)} was written and is not in the dirty log`);
+  /** Pages that differ from what was taken, which is brought up to date. */
+  private changedPages({ slot, taken }: Log): number[] {
+    const present = this.present(slot);
+    const differs = (page: number, pages: number): boolean => {
+      const from = page * PAGE;
+      const to = Math.min(from + pages * PAGE, present.length);
+      return present.compare(taken, from, to, from, to) !== 0;
+    };
+    const changed: number[] = [];
+    for (let chunk = 0; chunk < slot.pages; chunk += CHUNK) {
+      if (!differs(chunk, CHUNK)) continue;
+      for (let page = chunk; page < Math.min(chunk + CHUNK, slot.pages); page++)
+        if (differs(page, 1)) changed.push(page);
     }
+    for (const page of changed) present.copy(taken, page * PAGE, page * PAGE, (page + 1) * PAGE);
+    return changed;
   }
-  private pagesOf({ backing, pages }: PlainSlot): Uint8Array[] {
-    return Array.from({ length: pages }, (_, i) => this.subject.contents(backing + i).slice());
+
+  private present({ backing, pages }: PlainSlot): Buffer {
+    const { buffer } = this.memory.bytes;
+    return Buffer.from(buffer as ArrayBuffer, backing * PAGE, pages * PAGE);
   }
 }

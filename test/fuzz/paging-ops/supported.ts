@@ -3,7 +3,6 @@ import {
   ENDLESS,
   ENGINES,
   type EngineName,
-  ERAS,
   type Era,
   MODES,
   type Mode,
@@ -35,7 +34,7 @@ export interface Supported {
 /** What the product can run of all the combinations. */
 export function supportedKinds(
   engines: readonly EngineName[] = ENGINES,
-  eras: readonly Era[] = ERAS,
+  eras: readonly Era[] = ["modern"],
   modes: readonly Mode[] = MODES,
 ): Supported {
   const refusals = new Set<string>();

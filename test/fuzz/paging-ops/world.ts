@@ -26,7 +26,7 @@ export class World {
 
   constructor(readonly setup: Setup) {
     this.subject = setup.mmu === "none" ? new BareSubject(setup) : new HypervisorSubject(setup);
-    this.dirty = new DirtyOracle(this.subject);
+    this.dirty = new DirtyOracle(this.subject, this.memory);
     this.vcpus = setup.tlb.map(() => new PlainVcpu(this.memory, setup));
     for (const id of [0, 1])
       this.setSlot({

@@ -39,8 +39,10 @@ const access: Generator = (scene) => [anyAccess(scene, scene.anyVcpu())];
 /** The same page twice, in two ways. */
 const accessTwice: Generator = (scene) => {
   const first = anyAccess(scene, scene.anyVcpu());
+  const { implicit, ...explicit } = first;
   const { random } = scene;
-  return [first, { ...first, kind: random.oneIn(2) ? "read" : "fetch", cpl: random.pick([0, 3]) }];
+  const kind = random.oneIn(2) ? "read" : "fetch";
+  return [first, { ...explicit, kind, cpl: random.pick([0, 3] as const) }];
 };
 
 /** Looks at memory through the kernel's map. */

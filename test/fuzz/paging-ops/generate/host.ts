@@ -78,6 +78,20 @@ const logFirstSlot: Generator = (scene) => {
 
 const takeLog: Generator = (scene) => [{ op: "dirty-log", id: scene.random.below(2) }];
 
+/** Between two looks at the log a page is written, in several ways. */
+const writeLogged: Generator = (scene) => {
+  const { random, world } = scene;
+  const vcpu = scene.anyVcpu();
+  const logging = world.memory.slots.filter(({ flags }) => flags & LOGS);
+  if (logging.length === 0) return [];
+  const { id, base, backing, pages } = random.pick(logging);
+  const inSlot = POOL.filter((page) => page >= backing && page < backing + pages);
+  const gpa = (base + random.pick(inSlot) - backing) * 4096 + 8 * random.below(512);
+  const write = (): Step => scene.kernelStore(vcpu, gpa, random.u64() & ~1n, 8);
+  const take: Step = { op: "dirty-log", id };
+  return [write(), take, write(), take];
+};
+
 /** A few shadow pages, or as many as needed. */
 const setLimit: Generator = (scene) => [{ op: "limit", pages: scene.random.pick([30, 60, 200]) }];
 
@@ -89,7 +103,8 @@ export const HOST_MENU: readonly (readonly [Generator, number])[] = [
   [age, 1],
   [changeSlot, 1],
   [logFirstSlot, 0.3],
-  [takeLog, 2],
+  [takeLog, 1],
+  [writeLogged, 2],
   [setLimit, 0.2],
   [restore, 0.02],
 ];

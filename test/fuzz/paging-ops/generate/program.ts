@@ -8,7 +8,7 @@ import { HOST_MENU } from "./host";
 import { withRace } from "./races";
 import { flipPagingAmong, REGISTER_MENU, switchModeAmong } from "./registers";
 import { type Generator, Scene } from "./scene";
-import { TABLE_MENU } from "./tables";
+import { stepsToMap, TABLE_MENU } from "./tables";
 
 /** The guest a program begins with. */
 export function anySetup(random: Random, kinds: readonly GuestKind[]): Setup {
@@ -31,15 +31,24 @@ export function anySetup(random: Random, kinds: readonly GuestKind[]): Setup {
   };
 }
 
+/** Addresses that each vCPU's tables are made to map before anything else. */
+const MAPPED_AT_FIRST = 3;
+
 /** Makes the steps of a program one by one, as the world they are taken in goes on. */
 export class Author {
   private readonly scene: Scene;
-  private readonly deck: readonly Generator[];
+  private readonly menu: readonly (readonly [Generator, number])[];
+  /** All weights together. */
+  private readonly total: number;
   private waiting: Step[] = [];
 
   constructor(world: World, random: Random, modes: readonly Mode[]) {
     this.scene = new Scene(world, random);
-    const menu = [
+    world.vcpus.forEach((_, vcpu) => {
+      for (let i = 0; i < MAPPED_AT_FIRST; i++)
+        this.waiting.push(...stepsToMap(this.scene, vcpu, this.scene.anyAddress(vcpu)));
+    });
+    this.menu = [
       ...ACCESS_MENU,
       ...TABLE_MENU,
       ...REGISTER_MENU,
@@ -47,16 +56,23 @@ export class Author {
       [switchModeAmong(modes), modes.length > 1 ? 0.5 : 0] as const,
       [flipPagingAmong(modes), modes.length > 1 ? 0.7 : 0] as const,
     ];
-    this.deck = menu.flatMap(([generator, weight]) =>
-      new Array<Generator>(Math.round(100 * weight)).fill(generator),
-    );
+    this.total = this.menu.reduce((sum, [, weight]) => sum + weight, 0);
   }
 
   next(): Step {
     for (;;) {
       const step = this.waiting.shift();
       if (step) return withRace(this.scene, step);
-      this.waiting = [...this.scene.random.pick(this.deck)(this.scene)];
+      this.waiting = [...this.anyGenerator()(this.scene)];
     }
+  }
+
+  private anyGenerator(): Generator {
+    let at = (this.scene.random.u32() / 2 ** 32) * this.total;
+    for (const [generator, weight] of this.menu) {
+      at -= weight;
+      if (at < 0) return generator;
+    }
+    throw new Error("the weights do not add up");
   }
 }

@@ -1,4 +1,5 @@
 import { POOL, ROOTS } from "../layout";
+import { entryAddress, target } from "../plain-walk";
 import type { Step } from "../steps";
 import { anyEntryValue, anyFlag, anyRoot, goodEntry, largeEntry, NX } from "./entries";
 import type { Generator, Scene } from "./scene";
@@ -73,6 +74,61 @@ const map: Generator = (scene) => {
   const last = scene.path(vcpu, va).at(-1);
   if (last?.entry === undefined) return [];
   return change(scene, vcpu, last.gpa, goodEntry(scene, vcpu, last.level), va);
+};
+
+/** Makes an address work all the way down, with tables of its own choice. */
+const mapFully: Generator = (scene) => {
+  const vcpu = scene.anyVcpu();
+  return stepsToMap(scene, vcpu, scene.anyAddress(vcpu));
+};
+
+/** Stores that let `va` lead through the tables there are, and new ones where they end. */
+export function stepsToMap(scene: Scene, vcpu: number, va: bigint): Step[] {
+  const { mode } = scene.geometry(vcpu);
+  const path = scene.path(vcpu, va);
+  const steps: Step[] = [];
+  let { gpa, level } = path.at(-1) ?? { gpa: 0, level: 0 };
+  for (; level > 0; level--) {
+    const entry = goodEntry(scene, vcpu, level);
+    steps.push(scene.kernelStore(vcpu, gpa, entry));
+    if (level > 1) gpa = entryAddress(mode, level - 1, target(mode, level, entry, false), va);
+  }
+  return steps;
+}
+
+/**
+ * An address is used, then its translation changed by some vCPU, used again before any flush, and once
+ * more after it.
+ */
+const lookTooEarly: Generator = (scene) => {
+  const { random } = scene;
+  const vcpu = scene.anyVcpu();
+  const va = scene.anyAddress(vcpu);
+  const leaf = scene.path(vcpu, va).at(-1);
+  if (leaf?.entry === undefined) return [];
+  const look = (): Step => ({
+    op: "access",
+    vcpu,
+    kind: random.pick(["read", "read", "write", "fetch"] as const),
+    cpl: random.pick([0, 3] as const),
+    va: va + 128n,
+    value: random.u64() & ~1n,
+  });
+  const changed = random.oneIn(2)
+    ? leaf.entry ^ anyFlag(scene, vcpu)
+    : goodEntry(scene, vcpu, leaf.level);
+  const writer = scene.mode(vcpu) === "none" ? vcpu : scene.anyVcpu();
+  const size = scene.geometry(vcpu).entryBytes;
+  const flush: Step = random.oneIn(2)
+    ? { op: "invlpg", vcpu, va }
+    : { op: "cr3", vcpu, value: scene.plain(vcpu).cr3 };
+  return [
+    look(),
+    scene.kernelStore(writer, leaf.gpa, changed, size),
+    look(),
+    ...(random.oneIn(3) ? [] : [flush]),
+    look(),
+  ];
 };
 
 /** Makes a page of 2M, 4M or 1G. */
@@ -151,6 +207,8 @@ export const TABLE_MENU: readonly (readonly [Generator, number])[] = [
   [changeFlags, 8],
   [changeUsed, 12],
   [map, 16],
+  [mapFully, 5],
+  [lookTooEarly, 10],
   [mapLarge, 4],
   [share, 5],
   [recycle, 2],
