@@ -7,7 +7,7 @@ export type { MmioCache, MmuContext, MmuMode } from "./mmu/context";
 export type { DirtyLogRange } from "./mmu/dirty/dirty-log";
 export { MANUAL_PROTECT } from "./mmu/dirty/log-mode";
 export type { CachedTranslation, GuestCpu } from "./mmu/guest-cpu";
-export { gpteAddress, gpteBytes } from "./mmu/guest-entry";
+export { gpteAddress, gpteBytes, gpteFormat } from "./mmu/guest-entry";
 export { checkSynced, INVARIANTS } from "./mmu/invariants/check";
 export type { Invariant } from "./mmu/invariants/invariant";
 export type { MmuKnobs } from "./mmu/knobs";

@@ -1,4 +1,7 @@
 import {
+  gpteAddress,
+  gpteBytes,
+  gpteFormat,
   isLeaf,
   roleAccess,
   type ShadowPage,
@@ -14,7 +17,7 @@ import {
   type EntryBit,
   entryBits,
   flagText,
-  longFormat,
+  type Gpa,
   spokenBits,
 } from "../../x86";
 import { hex } from "./view-node";
@@ -36,16 +39,21 @@ export interface ShadowEntry {
   readonly gpte?: { readonly address: number; readonly value: bigint };
 }
 
-/** `undefined` bytes are "not memory": the entry cannot be read. */
-export type ReadGuest = (gpa: number) => bigint | undefined;
+/** Reads a guest entry; `undefined` is "not memory". */
+export type ReadGuest = (at: Gpa, bytes: 4 | 8) => bigint | undefined;
 
 const bitsOfPage = 12;
 export const spanBits = (level: number): bigint => BigInt(bitsOfPage + 9 * (level - 1));
 
-/** The address entry `index` translates, when the page's own range begins at `base`; canonical (SDM 1 3.3.7.1). */
-export function entryGva(base: bigint, level: number, index: number): bigint {
+/**
+ * The address entry `index` translates, when the page's own range begins at `base`; canonical (SDM 1
+ * 3.3.7.1): the highest bit of a table of four or five levels that nothing is above goes on to bit 63.
+ */
+export function entryGva(base: bigint, page: ShadowPage, index: number): bigint {
+  const { level } = page;
   const address = base | (BigInt(index) << spanBits(level));
-  return level === 4 && index >= 256 ? address | 0xffff000000000000n : address;
+  const top = level === 5 || (level === 4 && page.parentPtes === 0);
+  return top && index >= 256 ? BigInt.asUintN(64, address | (-1n << spanBits(level + 1))) : address;
 }
 
 export function readEntry(
@@ -64,11 +72,11 @@ export function readEntry(
     kind: kindOf(format, page, lo, hi),
     lo,
     hi,
-    gva: entryGva(base, page.level, index),
+    gva: entryGva(base, page, index),
   };
   if (!page.hasGptes) return entry;
-  const address = page.gfn * 4096 + 8 * index;
-  const value = read(address);
+  const address = gpteAddress(page, index);
+  const value = read(address, gpteBytes(page));
   return value === undefined ? entry : { ...entry, gpte: { address, value } };
 }
 
@@ -148,7 +156,7 @@ export function spteRows(entry: ShadowEntry): readonly EntryBit[] {
 }
 
 export function gpteRows(entry: ShadowEntry): readonly EntryBit[] {
-  return entry.gpte ? entryBits(longFormat(4), entry.page.level, entry.gpte.value) : [];
+  return entry.gpte ? entryBits(gpteFormat(entry.page), entry.page.level, entry.gpte.value) : [];
 }
 
 export const spteWord = (entry: ShadowEntry): bigint => spteValue(entry.lo, entry.hi);

@@ -29,7 +29,7 @@ export const isCurrent = (id: string): boolean => Number(id.split(".")[1]) < SLO
  */
 export function placesOf(vm: Vm, page: ShadowPage, index: number): readonly Place[] {
   const found = new Map<bigint, Place>();
-  climb(vm, page, entryGva(0n, page.level, index), [index], found);
+  climb(vm, page, entryGva(0n, page, index), [index], found);
   return [...found.values()].sort(
     (a, b) => Number(b.current) - Number(a.current) || (a.gva < b.gva ? -1 : 1),
   );
@@ -52,7 +52,7 @@ function climb(
     if (found.size >= LIMIT) return;
     const parent = vm.pageOf(sptep);
     const at = sptep - parent.base;
-    climb(vm, parent, address | entryGva(0n, parent.level, at), [at, ...indexes], found);
+    climb(vm, parent, address | entryGva(0n, parent, at), [at, ...indexes], found);
   }
 }
 

@@ -1,4 +1,3 @@
-import { gpa } from "../../x86";
 import type { Scope } from "../expression/scope";
 import { Changes } from "./changes";
 import { MemslotsView } from "./memslots";
@@ -48,8 +47,8 @@ export class Views {
     const { vm } = machine;
     if (!vm) return undefined;
     const entry = { lo: 0, hi: 0 };
-    const read: ReadGuest = (address) =>
-      vm.memory.peekEntry(gpa(address), 8, entry)
+    const read: ReadGuest = (at, bytes) =>
+      vm.memory.peekEntry(at, bytes, entry)
         ? (BigInt(entry.hi >>> 0) << 32n) | BigInt(entry.lo >>> 0)
         : undefined;
     return {

@@ -1,13 +1,18 @@
 import {
   ACC,
   type Entry,
+  type Format,
   type Gfn,
   type Gpa,
   gfn,
   gpaOf,
+  longFormat,
+  paeFormat,
   type ReservedMasks,
   reservedAt,
+  twoLevelFormat,
 } from "../../x86";
+import { EXT } from "./cpu-role";
 import { ROLE, roleAccess, roleQuadrant } from "./role";
 import { ENTRIES, type ShadowPage } from "./shadow-page";
 
@@ -27,6 +32,13 @@ const FRAME_HI = 0xfffff;
 
 /** Bytes of an entry of the guest table that `page` shadows. */
 export const gpteBytes = (page: ShadowPage): 4 | 8 => (page.role & ROLE.has4ByteGpte ? 4 : 8);
+
+/** The format in which the table that `page` shadows was read. */
+export function gpteFormat(page: ShadowPage): Format {
+  if (gpteBytes(page) === 4) return twoLevelFormat((page.gpteExt & EXT.cr4Pse) !== 0);
+  if ((page.gpteExt & EXT.eferLma) === 0) return paeFormat();
+  return longFormat(page.level === 5 ? 5 : 4);
+}
 
 /**
  * Address of the guest entry behind entry `index`. A 4-byte table has 1024 entries: a level-1 page stands
