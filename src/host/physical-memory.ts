@@ -69,6 +69,12 @@ export class HostMemory implements FrameMap<Hpa> {
     return frame >= guest.first ? guest.offsetOf(frame) : low.offsetOf(frame);
   }
 
+  /** The frame that lies at this byte offset: the way back from `offsetOf`. */
+  frameAt(offset: number): Pfn | undefined {
+    const zone = this.list.find((each) => offset >= each.offset && offset < each.end);
+    return zone && pfn(zone.first + Math.floor((offset - zone.offset) / 4096));
+  }
+
   /** The zone's next frame in rising order, starting over at the end; undefined when it is full. */
   allocate(zone: ZoneName): Pfn | undefined {
     return this.scrubbed(this.zones[zone].takeRising());

@@ -17,6 +17,7 @@ export const PENUMBRA_EVENTS: Readonly<Record<string, string>> = {
   root_cache: "a vCPU's root was put aside for a quick return",
   root_free: "a vCPU let go of a root",
   generation: "the slots generation changed",
+  tlb_fill: "the processor may keep a translation that its walk has found",
   tlb_flush: "translations were dropped from TLBs",
   retry: "a fault must simply be tried again, with the reason",
   dirty_mark: "a frame was entered in the dirty log",

@@ -80,7 +80,7 @@ export class VcpuRegisters {
     const { mmu } = this;
     const { state } = this.vm;
     if (this.activePcid() === pcid) {
-      mmu.cpu.flushTlbPage(va);
+      state.flushTlbPage(mmu, va, "invpcid");
       invalidateAddress(state, mmu, va, mmu.root);
     }
     for (const root of mmu.prevRoots)

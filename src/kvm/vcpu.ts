@@ -11,6 +11,7 @@ import {
   walkAccess,
 } from "../x86";
 import { NO_FRAME } from "./guest-memory";
+import { announceFill } from "./mmu/announce";
 import { MmuContext } from "./mmu/context";
 import type { GuestCpu } from "./mmu/guest-cpu";
 import { forgetFaulted } from "./mmu/invlpg";
@@ -88,7 +89,9 @@ export class Vcpu {
     const { mmu } = this;
     if (mmu.failure) return { ...this.answer, kind: "fault", error: 0 };
     if (mmu.requests !== 0 || mmu.root.kind === "none") this.enter();
-    return this.paging.refill(va, access);
+    const refill = this.paging.refill(va, access);
+    if (refill.kind === "ram") announceFill(this.vm.state, mmu, va, refill);
+    return refill;
   }
 
   pageFault(va: bigint, error: number): FaultOutcome {

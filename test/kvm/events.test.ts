@@ -60,6 +60,20 @@ describe("events", () => {
   for (const [name, fields, line] of LINES)
     it(`prints ${name}: ${line.slice(0, 40)}`, () => assert.equal(print(name, fields), line));
 
+  it("TLB fills and flushes are told, with what may be kept and why it goes", () => {
+    const g = touchedGuest();
+    g.movCr3(0x1000);
+    g.log.length = 0;
+    g.read(3, 0x5000);
+    g.invlpg(0x5000);
+    g.movCr3(0x1000);
+    assert.deepEqual(g.events(["tlb_fill", "tlb_flush"]), [
+      "tlb_fill: vcpu 0 va 5000 pfn 100009 level 1 access rwx global false",
+      "tlb_flush: scope page vcpu 0 va 5000 why invlpg",
+      "tlb_flush: scope current vcpu 0 why requested",
+    ]);
+  });
+
   it("every event that is announced has a name in the list", () => {
     const g = touchedGuest().entry(0x4030, 0x4067);
     g.write(0, 0x6028, 0xd0000067);

@@ -1,3 +1,5 @@
+import { ALLOW, type Refill } from "../../x86";
+import type { MmuContext } from "./context";
 import { ROLE, roleAccess, roleLevel } from "./role";
 import type { ShadowPage } from "./shadow-page";
 import { type Sptep, spteValue } from "./spte";
@@ -80,4 +82,18 @@ export type Point =
 
 export function reachPoint(state: MmuState, point: Point): void {
   if (state.trace.wants("point")) state.trace.emit("point", { point });
+}
+
+/** The processor may keep this translation (`tlb_fill`): a TLB miss that its walk resolved. */
+export function announceFill(
+  state: MmuState,
+  context: MmuContext,
+  va: bigint,
+  { offset, level, allow, global }: Refill,
+): void {
+  if (!state.trace.wants("tlb_fill")) return;
+  const may = (right: number, letter: string): string => (allow & right ? letter : "-");
+  const access = may(ALLOW.read, "r") + may(ALLOW.write, "w") + may(ALLOW.exec, "x");
+  const pfn = state.memory.frameAt(offset);
+  state.trace.emit("tlb_fill", { vcpu: context.id, va, pfn, level, access, global });
 }

@@ -12,7 +12,7 @@ import { zapEntry } from "./zap";
 export function invlpg(state: MmuState, context: MmuContext, va: bigint): void {
   context.stats.invlpg++;
   if (isNonCanonical(context, va)) return;
-  context.cpu.flushTlbPage(va);
+  state.flushTlbPage(context, va, "invlpg");
   if (context.direct) {
     dropMmioCache(context);
     return;
@@ -32,7 +32,7 @@ export function forgetFaulted(
   error: number,
 ): void {
   if ((error & PFEC.present) === 0 || (error & PFEC.reserved) !== 0) return;
-  context.cpu.flushTlbPage(va);
+  state.flushTlbPage(context, va, "used and faulted");
   invalidateAddress(state, context, va, context.root);
 }
 

@@ -187,6 +187,11 @@ export class MmuState {
     for (const context of this.contexts) context.cpu.flushTlb();
     if (this.trace.wants("tlb_flush")) this.trace.emit("tlb_flush", { scope: "all", why });
   }
+  flushTlbPage(context: MmuContext, va: bigint, why: string): void {
+    context.cpu.flushTlbPage(va);
+    if (this.trace.wants("tlb_flush"))
+      this.trace.emit("tlb_flush", { scope: "page", vcpu: context.id, va, why });
+  }
   flushTlb(context: MmuContext, why: string): void {
     context.stats.tlb_flush++;
     context.cpu.flushTlb();
