@@ -17,6 +17,7 @@ export function exceptionInfo(
       return { exceptionId: nameOf(halt.event), description: halt.text, breakMode, details };
     }
     case "shutdown":
+    case "run-error":
     case "unimplemented":
       return { exceptionId: halt.kind, description: halt.text, breakMode };
     case "invariant":

@@ -25,6 +25,7 @@ export function describeHalt(halt: Halt, symbols: Symbols): StopText {
         reason: halt.event.name === "exception" ? "exception" : "data breakpoint",
         description: halt.text,
       };
+    case "run-error":
     case "unimplemented":
       return { reason: "exception", description: halt.text };
     case "invariant":

@@ -84,6 +84,8 @@ function report(machine: Machine, reason: StopReason, console: Console): number 
       printStates(machine, console);
       return STATUS.penumbraBug;
     }
+    case "run-error":
+      return died(machine, `vcpu ${reason.vcpu} cannot go on: ${reason.text}`, console);
     case "invariant":
       for (const violation of reason.violations) console.error(`penumbra: invariant: ${violation}`);
       printStates(machine, console);

@@ -65,9 +65,15 @@ export class Vcpu {
     this.entry = new VcpuEntry(vm, mmu, this.paging.tables);
   }
 
-  /** A sentence why the guest cannot go on under this hypervisor; the machine stops on it. */
+  /** A sentence why the guest cannot go on under this hypervisor now; the machine stops on it. */
   get failure(): string | undefined {
     return this.mmu.failure;
+  }
+  /** … and forgets it: whoever goes on finds out anew. */
+  takeFailure(): string | undefined {
+    const { failure } = this.mmu;
+    this.mmu.failure = undefined;
+    return failure;
   }
   /** What the hardware CR3, the EPTP or nCR3 holds. */
   get hardwareRoot(): WalkRoot<Hpa> {

@@ -20,11 +20,13 @@ export class BarePlatform implements Platform {
   private readonly boards: BareBoard[] = [];
   private engine: Engine | undefined;
 
+  readonly host = undefined;
+
   constructor(
     private readonly memory: WebAssembly.Memory,
     base: number,
     slots: readonly SlotRequest[],
-    private readonly host: BoardHost,
+    private readonly boardHost: BoardHost,
     private readonly features: PagingFeatures,
   ) {
     this.bytes = new Uint8Array(memory.buffer);
@@ -32,8 +34,8 @@ export class BarePlatform implements Platform {
   }
 
   board(vcpu: number): BareBoard {
-    const { host, memory, ram, features } = this;
-    const board = new BareBoard(vcpu, host, memory, ram, features);
+    const { boardHost, memory, ram, features } = this;
+    const board = new BareBoard(vcpu, boardHost, memory, ram, features);
     this.boards[vcpu] = board;
     return board;
   }

@@ -14,8 +14,15 @@ export function wrongOptions(options: MachineOptions): Refusal | undefined {
     return refuse(`memory: ${hex(memory)} bytes is outside 1M … 3G: choose a size between them`);
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > MAX_VCPUS)
     return refuse(`vcpus: ${vcpus} is outside 1 … ${MAX_VCPUS}: choose a number between them`);
+  if (mmu === "none" && usesHost(options))
+    return refuse(
+      "backing and host memory belong to a hypervisor: leave them out or choose mmu shadow",
+    );
   if (!memslots) return undefined;
   if (mmu === "none" && memslots.some(({ flags }) => flags.length > 0))
     return refuse("memslots: flags belong to a hypervisor: leave them out or choose mmu shadow");
   return wrongSlots(memslots);
 }
+
+const usesHost = ({ backing, hostMemory, memslots = [] }: MachineOptions): boolean =>
+  [backing, hostMemory, ...memslots.map((slot) => slot.backing)].some((x) => x !== undefined);

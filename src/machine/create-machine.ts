@@ -37,7 +37,7 @@ export function createMachine(
     pse36: model.features.has("pse36"),
     amd: model.vendor === "amd",
   };
-  const slots = slotsOf(options.memory, options.memslots);
+  const slots = slotsOf(options);
   const ramBytes = slots.reduce((sum, { size }) => sum + size, 0);
   const zones = options.mmu === "none" ? undefined : hostZones(ramBytes, options.vcpus);
   const layout = layoutMemory(options.vcpus, zones ? hostMemoryBytes(zones) : ramBytes);
@@ -52,6 +52,7 @@ export function createMachine(
     const frames = new HostMemory(memory, hostBase, zones);
     const shadow = new KvmPlatform(memory, frames, host, pagingFeatures, options.mmu);
     refused = shadow.addSlots(slots);
+    refused ??= shadow.host.limit(options.hostMemory);
     if (options.check) shadow.checkEntries();
     return shadow;
   };

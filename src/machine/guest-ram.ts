@@ -1,16 +1,14 @@
 import type { FrameMap, Gfn, Gpa } from "../x86";
-import type { SlotRequest } from "./machine";
+import type { MachineOptions, SlotRequest } from "./machine";
 import { MAX_RAM } from "./memory-map";
 import { hex, type Refusal, refuse } from "./refusal";
 
 const PAGE = 4096;
 
 /** The slots of a machine: those asked for, or one at gpa 0 with all of its RAM. */
-export function slotsOf(
-  memory: number,
-  requested?: readonly SlotRequest[],
-): readonly SlotRequest[] {
-  return requested ?? [{ gpa: 0, size: memory, flags: [] }];
+export function slotsOf({ memory, memslots, backing }: MachineOptions): readonly SlotRequest[] {
+  const slots = memslots ?? [{ gpa: 0, size: memory, flags: [] }];
+  return backing === undefined ? slots : slots.map((slot) => ({ backing, ...slot }));
 }
 
 /** Why these slots cannot be: misaligned, empty, beyond RAM, or overlapping. */

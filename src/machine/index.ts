@@ -1,6 +1,7 @@
 export { createMachine } from "./create-machine";
 export { MACHINE_EVENTS } from "./events";
 export { guestRoot, guestWalk, passiveTables } from "./guest-walk";
+export type { HostControl } from "./host-control";
 export { ELF_MACHINE, type ElfFile, type ElfSegment, isElf, readElf } from "./loaders/elf";
 export {
   type ElfSection,
@@ -14,3 +15,4 @@ export {
 export * from "./machine";
 export { guestMemoryMap, MAX_RAM, MAX_VCPUS, MIN_RAM } from "./memory-map";
 export type { Refusal } from "./refusal";
+export { MEMORY_BACKINGS, type MemoryBacking } from "./slot-backing";

@@ -36,8 +36,10 @@ export class KvmBoard extends PcBoard {
   }
   pageFault(va: bigint, error: number): FaultOutcome {
     const outcome = this.kvm.pageFault(va, error);
-    if (this.kvm.failure) this.host.fail(this.kvm.failure);
-    return outcome;
+    const failure = this.kvm.takeFailure();
+    if (!failure) return outcome;
+    this.host.runFailed(failure);
+    return { kind: "stop" };
   }
   emulate(va: bigint, access: number): Refill {
     return this.kvm.emulate(va, access);

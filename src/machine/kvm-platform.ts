@@ -24,12 +24,14 @@ import {
 } from "../x86";
 import type { PageSource } from "./byte-space";
 import { guestCpuOf } from "./core-registers";
+import { HostControl } from "./host-control";
 import { type ExitCounts, KvmBoard } from "./kvm-board";
 import type { Piece } from "./loaders/boot-image";
 import type { SlotRequest } from "./machine";
 import type { BoardHost } from "./pc-board";
 import type { Platform } from "./platform";
 import { hex, type Refusal, refuse } from "./refusal";
+import { backingOf, slotFile } from "./slot-backing";
 import type { Controls } from "./vcpu-view";
 
 /** Frames for pages that lose their place to swap or migration. */
@@ -54,6 +56,7 @@ export function hostZones(ramBytes: number, vcpus: number): ZonePages {
 export class KvmPlatform implements Platform {
   readonly vm: Vm;
   readonly exits: ExitCounts = {};
+  readonly host: HostControl;
   private readonly process: HostProcess;
   private readonly boards: KvmBoard[] = [];
   private engine: Engine | undefined;
@@ -61,21 +64,23 @@ export class KvmPlatform implements Platform {
   constructor(
     memory: WebAssembly.Memory,
     private readonly frames: HostMemory,
-    private readonly host: BoardHost,
+    private readonly boardHost: BoardHost,
     features: PagingFeatures,
     paging: PagingEngine,
   ) {
-    const { trace } = host;
+    const { trace } = boardHost;
     this.process = new HostProcess(frames, trace);
+    this.host = new HostControl(this.process, trace);
     frames.onFree = (frame) => this.bytesWritten(frames.offsetOf(frame), PAGE_SIZE);
     this.vm = new Vm({ memory, host: frames, process: this.process, trace, features, paging });
   }
 
   /** Maps and registers the guest's memory; done once, before anything is loaded. */
   addSlots(slots: readonly SlotRequest[]): Refusal | undefined {
-    for (const [slot, { gpa: at, size, flags }] of slots.entries()) {
+    for (const [slot, { gpa: at, size, flags, backing = "anonymous" }] of slots.entries()) {
       const userspaceAddr = hva(GUEST_HVA + at);
-      const mapped = this.process.mmap(userspaceAddr, size, { kind: "anonymous", writable: true });
+      if (backing === "file") this.process.createFile(slotFile(slot), size / PAGE_SIZE);
+      const mapped = this.process.mmap(userspaceAddr, size, backingOf(backing, slot));
       if (mapped.kind === "refused") return refuse(mapped.reason);
       const outcome = this.vm.setMemoryRegion({
         slot,
@@ -101,12 +106,12 @@ export class KvmPlatform implements Platform {
       const vcpu = this.vm.vcpus[id];
       if (!vcpu || !this.boardOf(id).takeTouched()) return;
       const violations = check(vcpu);
-      if (violations.length > 0) this.host.violated(violations);
+      if (violations.length > 0) this.boardHost.violated(violations);
     };
   }
 
   board(vcpu: number): KvmBoard {
-    const board = new KvmBoard(vcpu, this.host, this.exits);
+    const board = new KvmBoard(vcpu, this.boardHost, this.exits);
     this.boards[vcpu] = board;
     return board;
   }
@@ -205,7 +210,7 @@ export class KvmPlatform implements Platform {
   dropPage(at: number): void {
     const address = this.hvaOf(gpa(at));
     if (address !== undefined)
-      performHostAction(this.process, this.host.trace, "swap-out", address);
+      performHostAction(this.process, this.boardHost.trace, "swap-out", address);
   }
 
   controlsReplaced(vcpu: number, old: Controls): void {

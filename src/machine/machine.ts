@@ -1,5 +1,7 @@
 import type { PagingEngine, Vm } from "../kvm";
 import type { CpuState, Gpa, Gva, Hpa, Hva, PagingFeatures, Trace, TraceEvent } from "../x86";
+import type { HostControl } from "./host-control";
+import type { MemoryBacking } from "./slot-backing";
 
 /** How guest memory is translated: by the processor alone, or by the KVM-style engine in one of its ways. */
 export type MmuMode = "none" | PagingEngine;
@@ -21,6 +23,10 @@ export interface MachineOptions {
   readonly cpu?: string;
   /** Slots in place of the default one at gpa 0. */
   readonly memslots?: readonly SlotRequest[];
+  /** What the host makes the slots of that do not say: anonymous memory when absent. */
+  readonly backing?: MemoryBacking;
+  /** Bytes of memory that the host may use; beyond them it swaps. All it has when absent. */
+  readonly hostMemory?: number;
   /** Run every invariant at each VM entry; a violation stops the machine. */
   readonly check?: boolean;
   /** Instructions a vCPU runs before the next has its turn. */
@@ -31,6 +37,8 @@ export interface SlotRequest {
   readonly gpa: number;
   readonly size: number;
   readonly flags: readonly ("ro" | "log-dirty")[];
+  /** What the host makes it of; `MachineOptions.backing` when absent. */
+  readonly backing?: MemoryBacking;
 }
 
 /** Why `run` came back. Every kind but the terminal four leaves a machine that can go on. */
@@ -46,6 +54,8 @@ export type StopReason =
     }
   /** An instruction Penumbra does not have: `text` is "not implemented: <disassembly> at <address>". */
   | { readonly kind: "unimplemented"; readonly vcpu: number; readonly text: string }
+  /** KVM_RUN came back with an error, such as no memory from the host (SIGBUS): going on tries anew. */
+  | { readonly kind: "run-error"; readonly vcpu: number; readonly text: string }
   /** `check` found something. */
   | { readonly kind: "invariant"; readonly vcpu: number; readonly violations: readonly string[] }
   /** The debug-exit port: process status is `(value << 1) | 1`. */
@@ -85,6 +95,8 @@ export interface Machine {
   readonly vcpus: readonly VcpuView[];
   /** The hypervisor; absent under `mmu: none`. */
   readonly vm: Vm | undefined;
+  /** The host under the hypervisor; absent under `mmu: none`. */
+  readonly host: HostControl | undefined;
   /** What the guest's processor has, as far as walks of its tables depend on it. */
   readonly pagingFeatures: PagingFeatures;
   /** Instructions retired so far by all vCPUs: the position in the run. */

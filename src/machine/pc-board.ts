@@ -23,8 +23,8 @@ export interface BoardHost {
   now(): number;
   /** A listener has called `requestStop` and the run has not ended yet. */
   readonly stopRequested: boolean;
-  /** The machine cannot go on: a sentence why. */
-  fail(text: string): void;
+  /** The hypervisor cannot go on with the vCPU now: a sentence why. */
+  runFailed(text: string): void;
   /** Invariants of the hypervisor that do not hold, a sentence each. */
   violated(violations: readonly string[]): void;
 }

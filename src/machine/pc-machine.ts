@@ -16,6 +16,7 @@ import { byteSpace } from "./byte-space";
 import { Clock } from "./clock";
 import { enterGuest } from "./entry-state";
 import { linearPages } from "./guest-walk";
+import type { HostControl } from "./host-control";
 import type { BootImage } from "./loaders/boot-image";
 import type { ByteSpace, Machine, MachineOptions, MachineState, StopReason } from "./machine";
 import { OutputBuffer } from "./output-buffer";
@@ -67,10 +68,8 @@ export class PcMachine implements Machine, BoardHost {
   private stopEvent: { readonly event: TraceEvent; readonly text: string } | undefined;
   /** Set amid a slice by a device that ends the machine. */
   private ending: StopReason | undefined;
-  /** Found amid a slice: a violated invariant. */
+  /** Found amid a slice: a violated invariant, or why the hypervisor cannot go on. */
   private problem: StopReason | undefined;
-  /** Something Penumbra does not have: the guest cannot go on, only back. */
-  private failed: StopReason | undefined;
   private running = 0;
   /** vCPU that has been entered and was stopped before its first instruction; -1 = none. */
   private entered = -1;
@@ -126,6 +125,9 @@ export class PcMachine implements Machine, BoardHost {
 
   get vm(): Vm | undefined {
     return this.platform.vm;
+  }
+  get host(): HostControl | undefined {
+    return this.platform.host;
   }
   get exits(): Readonly<Record<string, number>> {
     return this.platform.exits;
@@ -198,7 +200,6 @@ export class PcMachine implements Machine, BoardHost {
       this.ending = undefined;
     }
     if (this.ended) return this.ended;
-    if (this.failed) return this.failed;
     if (this.problem) return this.takeProblem();
     if (!this.stopEvent) return undefined;
     const reason: StopReason = { kind: "event", vcpu: this.running, ...this.stopEvent };
@@ -212,8 +213,8 @@ export class PcMachine implements Machine, BoardHost {
     return problem;
   }
 
-  fail(text: string): void {
-    this.failed ??= { kind: "unimplemented", vcpu: this.running, text };
+  runFailed(text: string): void {
+    this.problem ??= { kind: "run-error", vcpu: this.running, text };
     this.engine.endSlice();
   }
 
@@ -274,7 +275,7 @@ export class PcMachine implements Machine, BoardHost {
     this.entered = -1;
     if (entered) return true;
     this.platform.beforeSlice(vcpu);
-    if (!this.stopEvent && !this.problem && !this.failed) return true;
+    if (!this.stopEvent && !this.problem) return true;
     this.entered = vcpu;
     return false;
   }
@@ -378,7 +379,6 @@ export class PcMachine implements Machine, BoardHost {
     this.ending = undefined;
     this.stopEvent = undefined;
     this.problem = undefined;
-    this.failed = undefined;
     this.running = this.scheduler.current;
     this.entered = -1;
     for (const vcpu of this.vcpus) vcpu.noteControls();

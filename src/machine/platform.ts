@@ -1,6 +1,7 @@
 import type { Vm } from "../kvm";
 import type { Engine, Gpa, Hpa, Hva, VcpuCore } from "../x86";
 import type { PageSource } from "./byte-space";
+import type { HostControl } from "./host-control";
 import type { Piece } from "./loaders/boot-image";
 import type { PcBoard } from "./pc-board";
 import type { Refusal } from "./refusal";
@@ -9,6 +10,7 @@ import type { Controls } from "./vcpu-view";
 /** What lies under the vCPUs: bare memory, or a host with a hypervisor. */
 export interface Platform {
   readonly vm: Vm | undefined;
+  readonly host: HostControl | undefined;
   /** VM exits by reason. */
   readonly exits: Readonly<Record<string, number>>;
   /** The board a vCPU will be plugged into. */

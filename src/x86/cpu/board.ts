@@ -42,7 +42,15 @@ export type FaultOutcome =
   /** The guest's own fault. */
   | { readonly kind: "inject"; readonly error: number; readonly cr2: bigint }
   /** Re-execute this one instruction with `emulate` translating its accesses. */
-  | { readonly kind: "emulate" };
+  | { readonly kind: "emulate" }
+  /** End the run before this instruction or event: the access cannot be made now. */
+  | { readonly kind: "stop" };
+
+/**
+ * Vector of what `stop` becomes on its way out of the instruction, which it undoes as a fault does. It
+ * never reaches the guest.
+ */
+export const STOP_VECTOR = 256;
 
 /** A fault to deliver to the guest: `error` undefined when the vector pushes none. */
 export interface GuestFault {

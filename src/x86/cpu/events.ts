@@ -1,4 +1,4 @@
-import type { GuestFault } from "./board";
+import { type GuestFault, STOP_VECTOR } from "./board";
 import { FLAG, S } from "./layout";
 import { deliver } from "./system/deliver";
 import type { DeliveryEvent } from "./system/event";
@@ -81,6 +81,8 @@ export function raise(
   kind: "fault" | "trap",
   resume?: boolean,
 ): EventOutcome {
+  // The instruction is tried again when the run goes on.
+  if (fault.vector === STOP_VECTOR) return "stop";
   const event: DeliveryEvent = {
     ...fault,
     kind,

@@ -1,4 +1,4 @@
-import { ACCESS, type Board, type GuestFault, type Refill } from "./board";
+import { ACCESS, type Board, type GuestFault, type Refill, STOP_VECTOR } from "./board";
 import { S } from "./layout";
 import type { CpuState } from "./state";
 import type { Tlb } from "./tlb";
@@ -59,6 +59,7 @@ export class Translator {
       if (refill.kind === "device") return this.device(refill.gpa);
       const outcome = this.board.pageFault(va, refill.error);
       if (outcome.kind === "inject") return this.fault(outcome.error, outcome.cr2);
+      if (outcome.kind === "stop") return this.stopped();
       if (outcome.kind === "emulate") return this.emulated(va, access);
     }
     throw new Error(`no progress translating 0x${va.toString(16)} for access ${access}`);
@@ -80,6 +81,7 @@ export class Translator {
       if (refill.kind === "device") return this.device(refill.gpa);
       const outcome = this.board.pageFault(va, refill.error);
       if (outcome.kind === "inject") return this.fault(outcome.error, outcome.cr2);
+      if (outcome.kind === "stop") return this.stopped();
       if (outcome.kind === "emulate") return this.device(refill.gpa);
     }
     throw new Error(`no progress fetching from 0x${va.toString(16)}`);
@@ -102,6 +104,11 @@ export class Translator {
   private device(gpa: number): Target {
     this.target.kind = "device";
     this.target.gpa = gpa;
+    return this.target;
+  }
+  private stopped(): Target {
+    this.target.kind = "fault";
+    this.target.fault = { vector: STOP_VECTOR };
     return this.target;
   }
   private fault(error: number, cr2: bigint): Target {

@@ -1,4 +1,4 @@
-import type { GuestFault } from "../board";
+import { type GuestFault, STOP_VECTOR } from "../board";
 import { CR0, S } from "../layout";
 import { Attempt } from "./attempt";
 import type { FaultResult, SystemContext } from "./context";
@@ -13,7 +13,7 @@ export type DeliverResult =
   | undefined
   /** Triple fault; `activity` says so (SDM 3A 6.15, #DF). */
   | { readonly kind: "shutdown" }
-  /** `announce` asked to stop before a fault that the delivery itself met; nothing committed. */
+  /** `announce`, or the board, stopped before a fault that the delivery itself met; nothing committed. */
   | { readonly kind: "stop" };
 
 /** `activity` values (layout.ts). */
@@ -34,6 +34,7 @@ export function deliver(
   for (;;) {
     const outcome = deliverOnce(ctx, current);
     if (!outcome) return undefined;
+    if (outcome.fault.vector === STOP_VECTOR) return { kind: "stop" };
     const isException = current.kind === "fault" || current.kind === "trap";
     const next = escalate(isException ? current.vector : undefined, outcome.fault);
     if (next === "shutdown") {
