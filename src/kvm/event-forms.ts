@@ -60,6 +60,8 @@ export const KVMMMU_FORMS: Readonly<Record<string, Form>> = {
     `spte ${hex(f.spte)} kvm_gen ${hex(f.kvm_gen)} spte-gen ${hex(f.spte_gen)} valid ${f.valid ? 1 : 0}`,
   kvm_mmu_set_spte: (f) =>
     `gfn ${hex(f.gfn)} spte ${hex(f.spte)} (${f.access}) level ${f.level} at ${hex(f.sptep)}`,
+  kvm_tdp_mmu_spte_changed: (f) =>
+    `as id ${f.as_id} gfn ${hex(f.gfn)} level ${f.level} old_spte ${hex(f.old_spte)} new_spte ${hex(f.new_spte)}`,
   kvm_mmu_split_huge_page: (f) =>
     `gfn ${hex(f.gfn)} spte ${hex(f.spte)} level ${f.level} errno ${f.errno}`,
   kvm_mmu_spte_requested: (f) => `gfn ${hex(f.gfn)} pfn ${hex(f.pfn)} level ${f.level}`,

@@ -8,6 +8,7 @@ import { NO_ROOT, type Root } from "./mmu/root";
 import { ShadowPage } from "./mmu/shadow-page";
 import type { MmuState, NotifierState } from "./mmu/state";
 import type { VcpuStats, VmStats } from "./mmu/stats";
+import { restoreTdp, saveTdp, type TdpMmuState } from "./tdp/save";
 
 /** One shadow page. `translation` only where the page keeps one. */
 export interface PageState {
@@ -19,6 +20,7 @@ export interface PageState {
   readonly gpteExt: number;
   readonly unsync: boolean;
   readonly rootCount: number;
+  readonly tdpMmuPage: boolean;
   readonly writeFloodingCount: number;
   readonly nxHugePageDisallowed: boolean;
   readonly parentPtes: PteList;
@@ -59,6 +61,9 @@ export interface VmState {
   /** Oldest first: in the order in which the active list was made. */
   readonly active: readonly PageState[];
   readonly pinned: readonly PageState[];
+  /** Pages of the TDP MMU, and its lists of them. */
+  readonly tdpPages: readonly PageState[];
+  readonly tdpMmu: TdpMmuState | undefined;
   readonly mmuValidGen: number;
   readonly maxPages: number;
   readonly indirectShadowPages: number;
@@ -79,6 +84,8 @@ export function saveVm(state: MmuState): VmState {
     generations: state.slotSets.map((set) => set.generation),
     active: [...state.active].reverse().map(savePage),
     pinned: [...state.pinned].map(savePage),
+    tdpPages: [...(state.tdpMmu?.pages ?? [])].map(savePage),
+    tdpMmu: state.tdpMmu && saveTdp(state.tdpMmu),
     mmuValidGen: state.mmuValidGen,
     maxPages: state.maxPages,
     indirectShadowPages: state.indirectShadowPages,
@@ -119,6 +126,9 @@ export function restoreVm(state: MmuState, saved: VmState): void {
     bySerial.set(page.serial, made);
     state.pinned.add(made);
   }
+  const tdpPages = saved.tdpPages.map((page) => restorePage(state, page));
+  for (const page of tdpPages) bySerial.set(page.serial, page);
+  if (state.tdpMmu && saved.tdpMmu) restoreTdp(state.tdpMmu, saved.tdpMmu, tdpPages, bySerial);
   state.mmuValidGen = saved.mmuValidGen;
   state.usedPages = saved.active.length + saved.pinned.length;
   state.maxPages = saved.maxPages;
@@ -185,6 +195,7 @@ const savePage = (page: ShadowPage): PageState => ({
   gpteExt: page.gpteExt,
   unsync: page.unsync,
   rootCount: page.rootCount,
+  tdpMmuPage: page.tdpMmuPage,
   writeFloodingCount: page.writeFloodingCount,
   nxHugePageDisallowed: page.nxHugePageDisallowed,
   parentPtes: copyList(page.parentPtes),
@@ -197,7 +208,12 @@ function restorePage(state: MmuState, saved: PageState): ShadowPage {
   const page = new ShadowPage(
     { gfn: gfn(saved.gfn), role: saved.role },
     { spt, base: state.wordOf(pfnOf(spt)) },
-    { serial: saved.serial, mmuValidGen: saved.mmuValidGen, gpteExt: saved.gpteExt },
+    {
+      serial: saved.serial,
+      mmuValidGen: saved.mmuValidGen,
+      gpteExt: saved.gpteExt,
+      tdpMmuPage: saved.tdpMmuPage,
+    },
   );
   page.unsync = saved.unsync;
   page.rootCount = saved.rootCount;

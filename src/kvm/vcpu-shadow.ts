@@ -74,8 +74,6 @@ export class ShadowPaging implements VcpuPaging {
   invpcid(type: number, pcid: number, va: bigint): void {
     this.registers.invpcid(type, pcid, va);
   }
-  beforeGuestWalk(): number {
-    return 0;
-  }
+  beforeGuestWalk(): void {}
   restored(): void {}
 }

@@ -117,12 +117,7 @@ export class Vcpu {
       answer.gpa = cached;
       return answer;
     }
-    const refused = this.paging.beforeGuestWalk(va, access);
-    if (refused !== 0) {
-      answer.kind = "fault";
-      answer.error = refused;
-      return answer;
-    }
+    this.paging.beforeGuestWalk();
     const walk = walkGuest(state, mmu, va, access & ACCESS_BITS);
     if (walk.kind === "fault") {
       forgetFaulted(state, mmu, va, walk.error);

@@ -8,6 +8,7 @@ import type { Sptep } from "./mmu/spte";
 import { spteFormat } from "./mmu/spte-format";
 import { MmuState } from "./mmu/state";
 import { MODERN, type Profile } from "./profile";
+import { TdpMmu } from "./tdp/tdp-mmu";
 import { type TdpHardware, tdpHardware } from "./tdp-hardware";
 
 /** What stands between guest and host memory: shadow pages of the guest's tables, EPT, or NPT. */
@@ -26,6 +27,11 @@ export interface VmOptions {
   readonly hostPhysicalBits?: number;
   /** Whose tables the hardware walks. Shadow paging when absent. */
   readonly paging?: PagingEngine;
+  /**
+   * With EPT or NPT: trees of the TDP MMU rather than shadow pages for the direct roots, as in kernels
+   * since 5.10. True when absent, in eras that have it.
+   */
+  readonly tdpMmu?: boolean;
   /** The modern era when absent. */
   readonly profile?: Profile;
   /** Module parameters that are not as kernels have them by default. */
@@ -54,7 +60,7 @@ export class VmCore {
     const hostBits = options.hostPhysicalBits ?? HOST_PHYSICAL_BITS;
     const format = spteFormat(hardware, profile.era, hostBits);
     const { host, process: owner, trace, paging = "shadow" } = options;
-    this.state = new MmuState(host, owner, trace, profile, format);
+    this.state = new MmuState(host, owner, trace, profile, format, treesFor(options, profile));
     const knobs = { ...DEFAULT_KNOBS, ...options.knobs };
     this.state.knobs = { ...knobs, nxHugePages: knobs.nxHugePages && profile.era === "modern" };
     if (paging !== "shadow")
@@ -80,4 +86,9 @@ export class VmCore {
     if (frame === undefined) throw new Error("zone low is too small for the roots of this VM");
     return frame;
   }
+}
+
+function treesFor(options: VmOptions, { era }: Profile): TdpMmu | undefined {
+  const { paging = "shadow", tdpMmu = true } = options;
+  return paging !== "shadow" && era === "modern" && tdpMmu ? new TdpMmu() : undefined;
 }

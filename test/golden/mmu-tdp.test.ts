@@ -8,7 +8,7 @@ const EXITS = ["kvm_exit", "kvm_page_fault"];
 
 /** A guest that does not page, so that its addresses are guest-physical. */
 function flatGuest(options: GuestOptions): Guest {
-  const g = new Guest({ ...checked, ...options });
+  const g = new Guest({ ...checked, tdpMmu: false, ...options });
   g.cpu.cr0 = CR0.PE;
   g.cpu.efer = 0n;
   g.vcpu.eferWritten(0n, 0n);

@@ -30,11 +30,13 @@ export interface GuestOptions {
   readonly pages?: number;
   readonly mmuPages?: number;
   readonly hostPhysicalBits?: number;
-  readonly paging?: PagingEngine;
   /** What lies behind slot 0: plain anonymous memory unless said. */
   readonly backing?: Backing;
   readonly profile?: Profile;
   readonly knobs?: Partial<MmuKnobs>;
+  readonly paging?: PagingEngine;
+  /** With `paging` ept or npt: the TDP MMU, unless false. */
+  readonly tdpMmu?: boolean;
   /** Called after every step with what the step was: the invariant checker. */
   readonly check?: ((guest: Guest, step: string) => void) | undefined;
 }
@@ -76,6 +78,7 @@ export class Guest {
       trace: this.trace,
       features: { ...FEATURES, ...options.features },
       profile: options.profile ?? MODERN,
+      tdpMmu: options.tdpMmu ?? true,
       hostPhysicalBits: options.hostPhysicalBits ?? 46,
       knobs: options.knobs ?? {},
       paging: options.paging ?? "shadow",
@@ -248,4 +251,6 @@ export const KVMMMU: readonly string[] = [
   "handle_mmio_page_fault",
   "kvm_inj_exception",
   "kvm_unmap_hva_range",
+  "kvm_tdp_mmu_spte_changed",
+  "kvm_mmu_split_huge_page",
 ];

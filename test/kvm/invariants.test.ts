@@ -139,6 +139,12 @@ const CORRUPTIONS: Readonly<Record<string, (g: Guest) => void>> = {
   "INV-P-10": (g) => {
     words(g)[2 * g.vcpu.mmu.paeRoot] = 1;
   },
+  "INV-T-04": ({ vm }) => {
+    const { grace } = vm.core.state;
+    grace.enter();
+    grace.retire(() => undefined);
+    Object.assign(grace, { inside: [] });
+  },
   "INV-L-01": (g) => {
     g.vm.slots[0]!.arch.lpage[0][0]!++;
   },
@@ -151,7 +157,10 @@ describe("the invariants", () => {
     assert.deepEqual(checkSynced(g.vm.core.state, g.vcpu.mmu), []);
   });
 
-  for (const id of new Set(INVARIANTS.map((invariant: Invariant) => invariant.id)))
+  const ids = new Set(INVARIANTS.map((invariant: Invariant) => invariant.id));
+  // Those of the TDP MMU alone are broken in its own test.
+  for (const id of ["INV-R-04", "INV-S-13", "INV-P-02"]) assert.ok(ids.delete(id));
+  for (const id of ids)
     it(`${id} is noticed when broken`, () => {
       const g = touchedGuest();
       CORRUPTIONS[id]?.(g);

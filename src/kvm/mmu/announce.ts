@@ -68,6 +68,8 @@ export type Point =
   | "R3"
   | "P1"
   | "P2"
+  | "P5"
+  | "P6"
   | "M1"
   | "M2"
   | "M3"
@@ -78,7 +80,9 @@ export type Point =
   | "N1"
   | "N2"
   | "Z1"
-  | "Z2";
+  | "Z2"
+  | "T1"
+  | "T2";
 
 export function reachPoint(state: MmuState, point: Point): void {
   if (state.trace.wants("point")) state.trace.emit("point", { point });

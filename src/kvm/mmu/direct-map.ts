@@ -1,4 +1,5 @@
 import { ACC, gfn } from "../../x86";
+import { tdpMap } from "../tdp/map";
 import { reachPoint } from "./announce";
 import type { MmuContext } from "./context";
 import { fastPageFault } from "./fast-page-fault";
@@ -23,7 +24,7 @@ const TDP_MAX_LEVEL = 3;
 export function directFault(state: MmuState, context: MmuContext, fault: Fault): Ret {
   fault.gfn = gfn(Number(fault.address >> 12n));
   fault.slot = state.slotSets[0]!.find(fault.gfn);
-  fault.maxLevel = context.tdp ? TDP_MAX_LEVEL : NONPAGING_MAX_LEVEL;
+  fault.maxLevel = context.root.kind === "pae" ? NONPAGING_MAX_LEVEL : TDP_MAX_LEVEL;
   if (fault.slot && fault.present && fault.write && isWriteTracked(fault.slot, fault.gfn))
     return RET.writeProtected;
   const fast = fastPageFault(state, context, fault);
@@ -32,6 +33,7 @@ export function directFault(state: MmuState, context: MmuContext, fault: Fault):
   if (found !== RET.continue) return found;
   reachPoint(state, "P2");
   if (isFaultStale(state, context, fault)) return RET.retry;
+  if (state.tdpMmu) return tdpMap(state, context, fault);
   if (!makePagesAvailable(state)) return retry(state, "no-page");
   const root = topPage(context.root, fault.address);
   if (!root) return retry(state, "obsolete-root");

@@ -3,7 +3,7 @@ import { accountShadowed } from "./account";
 import { pageFields } from "./announce";
 import type { MmuContext } from "./context";
 import { ROLE, type RoleWord, roleLevel } from "./role";
-import { ENTRIES, type ShadowFrame, ShadowPage } from "./shadow-page";
+import { type ShadowFrame, ShadowPage } from "./shadow-page";
 import type { MmuState } from "./state";
 import { syncPage } from "./sync";
 import { commitZap, type InvalidList, prepareZap } from "./zap";
@@ -101,13 +101,6 @@ function allocatePage(
     // Direct pages have no gptes to read.
     gpteExt: context?.mode.gpteExt ?? 0,
   });
-  const { words } = state;
-  const { emptyLo, emptyHi } = state.format;
-  const end = 2 * (place.base + ENTRIES);
-  for (let word = 2 * place.base; word < end; word += 2) {
-    words[word] = emptyLo;
-    words[word + 1] = emptyHi;
-  }
   state.adopt(page);
   state.active.add(page);
   state.usedPages++;

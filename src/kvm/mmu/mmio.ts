@@ -43,14 +43,24 @@ export function markMmioSpte(state: MmuState, sptep: Sptep, frame: Gfn, access: 
   const generation = format.storedGeneration(slotsOf(state).generation);
   const lo = format.mmioLo(frame, access, generation);
   const hi = format.mmioHi(frame, generation);
-  if (state.trace.wants("mark_mmio_spte"))
-    state.trace.emit("mark_mmio_spte", {
-      sptep: state.hpaOf(sptep),
-      gfn: frame,
-      access: lo & 7,
-      gen: generation,
-    });
+  announceMmioMark(state, sptep, frame, lo, hi);
   setSpte(state, sptep, lo, hi);
+}
+
+export function announceMmioMark(
+  state: MmuState,
+  sptep: Sptep,
+  frame: Gfn,
+  lo: number,
+  hi: number,
+): void {
+  if (!state.trace.wants("mark_mmio_spte")) return;
+  state.trace.emit("mark_mmio_spte", {
+    sptep: state.hpaOf(sptep),
+    gfn: frame,
+    access: lo & 7,
+    gen: state.format.mmioGeneration(lo, hi),
+  });
 }
 
 /**

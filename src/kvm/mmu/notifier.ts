@@ -1,6 +1,8 @@
 import type { HvaRange, MmuNotifier } from "../../host";
 import { type Gfn, gfn, type Hva, hva, PAGE_SIZE, type Pfn, pagesPerLevel } from "../../x86";
 import { LEAF_LEVELS, type MemorySlot } from "../memslots";
+import { tdpAge, tdpTestAge } from "../tdp/age";
+import { tdpUnmapRange } from "../tdp/zap";
 import { reachPoint } from "./announce";
 import { changePte } from "./change-pte";
 import { pteListEntries } from "./pte-list";
@@ -65,11 +67,12 @@ export class VmNotifier implements MmuNotifier {
     this.announce("kvm_age_hva", range);
     let young = false;
     for (const sptep of this.leaves(range)) if (ageSpte(this.state, sptep)) young = true;
-    return young;
+    return this.anyTree(range, tdpAge) || young;
   }
   testYoung(range: HvaRange): boolean {
     this.announce("kvm_test_age_hva", range);
-    return this.leaves(range).some((sptep) => isYoungAt(this.state, sptep));
+    const young = this.leaves(range).some((sptep) => isYoungAt(this.state, sptep));
+    return young || this.anyTree(range, tdpTestAge);
   }
 
   release(): void {
@@ -99,6 +102,14 @@ export class VmNotifier implements MmuNotifier {
     );
   }
 
+  /** Asks the trees of the TDP MMU about every frame behind the range. */
+  private anyTree(range: HvaRange, ask: typeof tdpAge): boolean {
+    const { state } = this;
+    if (!state.tdpMmu) return false;
+    const answers = this.overlaps(range).map((o) => ask(state, o.slot, o.first, o.end));
+    return answers.includes(true);
+  }
+
   private overlaps(range: HvaRange): Overlap[] {
     return this.state.slotSets.flatMap((set) =>
       set.slots.flatMap((slot) => {
@@ -121,11 +132,13 @@ export class VmNotifier implements MmuNotifier {
 /** Drops every leaf of the frames, at every level. True when TLBs must be flushed. */
 function unmap(state: MmuState, overlaps: readonly Overlap[]): boolean {
   let flush = false;
-  for (const { slot, first, end } of overlaps)
+  for (const { slot, first, end } of overlaps) {
     for (const level of LEAF_LEVELS) {
       const span = pagesPerLevel(level);
       for (let frame: number = first; frame < end; frame += span - (frame % span))
         if (zapRmap(state, slot, gfn(frame), level, "notifier")) flush = true;
     }
+    if (state.tdpMmu && tdpUnmapRange(state, slot, first, end, "notifier")) flush = true;
+  }
   return flush;
 }

@@ -1,8 +1,9 @@
+import { tdpZapPage } from "../tdp/zap";
 import type { MmuKnobs } from "./knobs";
 import { unaccountNxHugePage } from "./nx-huge-pages";
 import { slotOf } from "./rmap";
 import type { MmuState } from "./state";
-import { commitZap, type InvalidList, prepareZap, zapAllFast } from "./zap";
+import { flushOrZap, type InvalidList, prepareZap, zapAllFast } from "./zap";
 
 /**
  * One turn of the recovery worker (kvm_recover_nx_huge_pages): the oldest of the pages that stand for a
@@ -14,14 +15,16 @@ export function recoverNxHugePages(state: MmuState): number {
   const ratio = state.knobs.nxHugePagesRecoveryRatio;
   const turn = ratio === 0 ? 0 : Math.ceil(state.stats.nx_lpage_splits / ratio);
   const list: InvalidList = [];
+  let flush = false;
   let taken = 0;
   for (const page of state.possibleNxHugePages) {
     if (taken === turn) break;
     taken++;
     if (slotOf(state, page, page.gfn)?.logsDirty) unaccountNxHugePage(state, page);
+    else if (page.tdpMmuPage) flush = tdpZapPage(state, page) || flush;
     else prepareZap(state, page, list);
   }
-  commitZap(state, list);
+  flushOrZap(state, list, flush, "huge pages may come back");
   return taken;
 }
 

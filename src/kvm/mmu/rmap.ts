@@ -1,6 +1,7 @@
 import type { Gfn } from "../../x86";
 import type { MemorySlot } from "../memslots";
 import { LEAF_LEVELS } from "../memslots";
+import { tdpWriteProtectGfn } from "../tdp/write-protect";
 import type { DropReason } from "./announce";
 import {
   type PteList,
@@ -111,6 +112,7 @@ export function writeProtectGfn(state: MmuState, slot: MemorySlot, frame: Gfn): 
     if (typeof head === "number") flush = writeProtectSpte(state, head, true) || flush;
     else for (const sptep of head) flush = writeProtectSpte(state, sptep, true) || flush;
   }
+  if (state.tdpMmu && tdpWriteProtectGfn(state, slot, frame)) flush = true;
   return flush;
 }
 

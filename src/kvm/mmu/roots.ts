@@ -1,4 +1,5 @@
 import { type Gfn, gfn, gfnOf, gpa, pfnOf, tableAddress, topTable } from "../../x86";
+import { noFrameText, putTdpRoot, takeTdpRoot } from "../tdp/roots";
 import { type MmuContext, PREV_ROOTS } from "./context";
 import { getShadowPage } from "./get-page";
 import { makePagesAvailable } from "./make-room";
@@ -28,16 +29,25 @@ export function loadRoots(state: MmuState, context: MmuContext): void {
   state.flushTlb(context, "root loaded");
 }
 
-/** A page of four or five levels over the table of CR3. */
+/** A page of four or five levels: over the table of CR3, or over all guest memory. */
 function longRoot(state: MmuState, context: MmuContext): Root {
   const { mode } = context;
   // Two-dimensional: one tree for all of guest physical memory, whatever CR3 says.
-  if (context.direct)
-    return { kind: "page", page: takeRoot(state, context, gfn(0), mode.rootRole), pgd: 0n };
+  if (context.direct) return directRoot(state, context);
   const pgd = context.cpu.cr3;
   const frame = topFrame(context);
   if (!isVisible(state, frame)) return { kind: "dummy", pgd };
   return { kind: "page", page: takeRoot(state, context, frame, mode.rootRole), pgd };
+}
+
+function directRoot(state: MmuState, context: MmuContext): Root {
+  const { rootRole } = context.mode;
+  if (!state.tdpMmu)
+    return { kind: "page", page: takeRoot(state, context, gfn(0), rootRole), pgd: 0n };
+  const page = takeTdpRoot(state, rootRole);
+  if (page) return { kind: "page", page, pgd: 0n };
+  context.failure = noFrameText(context);
+  return NO_ROOT;
 }
 
 /** Up to four level-2 pages, a GiB each, behind the four words of `pae_root`. */
@@ -85,6 +95,10 @@ function takeRoot(state: MmuState, context: MmuContext, frame: Gfn, role: RoleWo
 function freeRoot(state: MmuState, context: MmuContext, root: Root, list: InvalidList): Root {
   if (root.kind === "none") return root;
   for (const page of rootPages(root)) {
+    if (page.tdpMmuPage) {
+      putTdpRoot(state, page);
+      continue;
+    }
     page.rootCount--;
     if (page.rootCount === 0 && page.invalid) prepareZap(state, page, list);
   }

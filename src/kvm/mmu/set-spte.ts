@@ -80,7 +80,7 @@ export function mmuSetSpte(
   return ret;
 }
 
-function announceSet(
+export function announceSet(
   state: MmuState,
   sptep: Sptep,
   frame: Gfn,

@@ -38,15 +38,20 @@ export class ShadowPage {
   unsyncChildren = 0;
   /** Bit `i`: entry `i` may lead to an unsync page. Stale set bits are allowed, missing ones are not. */
   readonly unsyncChildBitmap = new Uint32Array(BITMAP_WORDS);
-  /** Root slots (current and cached, of all vCPUs) that hold this page; it is not freed while above 0. */
+  /**
+   * Root slots (current and cached, of all vCPUs) that hold this page; it is not freed while above 0.
+   * For a root of the TDP MMU the same field is `tdp_mmu_root_count`, which counts the MMU itself too.
+   */
   rootCount = 0;
+  /** A page of the TDP MMU: in no list, hash or rmap, and with one parent entry at most. */
+  readonly tdpMmuPage: boolean;
   /** `gpteExt` of the MMU that made the page: its gptes are read by these rules and no others. */
   readonly gpteExt: number;
   /** The page is obsolete when this differs from the VM's `mmuValidGen`. */
   readonly mmuValidGen: number;
   /** Emulated writes since the page was last used by a fault; 3 make it go (mmu.rst). */
   writeFloodingCount = 0;
-  /** The entries that point at this page: the edges of the graph, upwards. */
+  /** The entries that point at this page: the edges of the graph, upwards. One for a TDP MMU page (`ptep`). */
   parentPtes: PteList = 0;
   /**
    * What each present leaf was built from, `gfn << 12 | access`. Only pages with gptes up to level 3
@@ -62,7 +67,12 @@ export class ShadowPage {
   constructor(
     key: { readonly gfn: Gfn; readonly role: RoleWord },
     frame: ShadowFrame,
-    birth: { readonly serial: number; readonly mmuValidGen: number; readonly gpteExt: number },
+    birth: {
+      readonly serial: number;
+      readonly mmuValidGen: number;
+      readonly gpteExt: number;
+      readonly tdpMmuPage?: boolean;
+    },
   ) {
     this.gfn = key.gfn;
     this.role = key.role;
@@ -71,6 +81,7 @@ export class ShadowPage {
     this.serial = birth.serial;
     this.mmuValidGen = birth.mmuValidGen;
     this.gpteExt = birth.gpteExt;
+    this.tdpMmuPage = birth.tdpMmuPage === true;
     if (roleHasGptes(key.role) && roleLevel(key.role) <= 3)
       this.shadowedTranslation = new Float64Array(ENTRIES);
   }

@@ -63,7 +63,8 @@ export function replaceLeaf(state: MmuState, sptep: Sptep, lo: number, hi: numbe
   announceUpdate(state, sptep, lo, hi, true);
 }
 
-function announceUpdate(
+/** Shows a present leaf that keeps its frame; the old value is in `state.replaced`. */
+export function announceUpdate(
   state: MmuState,
   sptep: Sptep,
   lo: number,
@@ -94,7 +95,13 @@ export function clearLeaf(state: MmuState, sptep: Sptep, reason: DropReason): vo
 }
 
 /** What the old value tells of the page's use, and the new one no longer does, is told to the host. */
-function transferUse(state: MmuState, oldLo: number, oldHi: number, lo: number, hi: number): void {
+export function transferUse(
+  state: MmuState,
+  oldLo: number,
+  oldHi: number,
+  lo: number,
+  hi: number,
+): void {
   const { format } = state;
   const gone = !format.isPresent(lo, hi);
   const used = format.isYoung(oldLo, oldHi) && (gone || !format.isYoung(lo, hi));

@@ -3,13 +3,15 @@ import { type Entry, type Gfn, type Hpa, hpa, hpaOf, type Pfn, pfnOf, type Trace
 import { GuestMemory } from "../guest-memory";
 import { ADDRESS_SPACES, type MemorySlot, SlotSet } from "../memslots";
 import type { Profile } from "../profile";
+import type { TdpMmu } from "../tdp/tdp-mmu";
 import type { MmuContext } from "./context";
 import { DirtyLogMode } from "./dirty/log-mode";
 import { newSplitCache, type SplitCache } from "./dirty/split-cache";
+import { GracePeriod } from "./grace";
 import { DEFAULT_KNOBS, type MmuKnobs } from "./knobs";
 import { ActiveList, PageHash } from "./page-lists";
 import { REQUEST, REQUEST_NAMES, type Request } from "./requests";
-import type { ShadowFrame, ShadowPage } from "./shadow-page";
+import { ENTRIES, type ShadowFrame, type ShadowPage } from "./shadow-page";
 import type { Sptep } from "./spte";
 import type { SpteFormat } from "./spte-format";
 import { newVmStats, type VmStats } from "./stats";
@@ -83,6 +85,8 @@ export class MmuState {
   readonly made: MadeSpte = { lo: 0, hi: 0, writeProtected: false };
   /** Scratch of the last spte store: what the entry held. */
   readonly replaced = { lo: 0, hi: 0 };
+  /** Page tables that went out of use, until no lockless walker can see them. */
+  readonly grace = new GracePeriod();
   /** Guest physical memory of address space 0. */
   readonly guest: GuestMemory;
   /** Scratch for one guest entry. */
@@ -98,6 +102,8 @@ export class MmuState {
     readonly trace: Trace,
     readonly profile: Profile,
     readonly format: SpteFormat,
+    /** The trees of the TDP MMU; undefined where direct roots are made of shadow pages. */
+    readonly tdpMmu?: TdpMmu,
   ) {
     this.words = memory.words;
     this.firstFrame = memory.zones.mmu.offset / 4096;
@@ -135,7 +141,7 @@ export class MmuState {
     this.owners[pfnOf(page.spt) - this.memory.zones.mmu.first] = undefined;
     this.memory.free(pfnOf(page.spt));
   }
-  /** A frame for sptes; throws when there is none, as the limit on pages comes first. */
+  /** A frame of empty sptes; throws when there is none, as the limit on pages comes first. */
   allocateFrame(): ShadowFrame {
     const frame = this.tryAllocateFrame();
     if (!frame) throw new Error("zone mmu is full although max pages was not reached");
@@ -143,7 +149,15 @@ export class MmuState {
   }
   tryAllocateFrame(): ShadowFrame | undefined {
     const frame = this.memory.allocate("mmu");
-    return frame === undefined ? undefined : { spt: hpaOf(frame), base: this.wordOf(frame) };
+    if (frame === undefined) return undefined;
+    const base = this.wordOf(frame);
+    const { words } = this;
+    const { emptyLo, emptyHi } = this.format;
+    for (let word = 2 * base, end = word + 2 * ENTRIES; word < end; word += 2) {
+      words[word] = emptyLo;
+      words[word + 1] = emptyHi;
+    }
+    return { spt: hpaOf(frame), base };
   }
   /** Forgets all pages, without freeing frames: for `restore`. */
   forgetPages(): void {
@@ -151,11 +165,13 @@ export class MmuState {
     this.active.clear();
     this.pinned.clear();
     this.possibleNxHugePages.clear();
+    this.tdpMmu?.forget();
     this.owners.fill(undefined);
   }
 
+  /** TDP MMU pages know no generation: their roots are made invalid. */
   isObsolete(page: ShadowPage): boolean {
-    return page.invalid || page.mmuValidGen !== this.mmuValidGen;
+    return page.invalid || (!page.tdpMmuPage && page.mmuValidGen !== this.mmuValidGen);
   }
 
   /** Marks a frame dirty in the log of its slot, if the slot has one. */

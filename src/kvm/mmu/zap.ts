@@ -1,3 +1,5 @@
+import { invalidateTdpRoots } from "../tdp/roots";
+import { zapInvalidatedRoots } from "../tdp/zap";
 import { unaccountShadowed } from "./account";
 import { announceDrop, announcePage, type DropReason, reachPoint } from "./announce";
 import { unaccountNxHugePage } from "./nx-huge-pages";
@@ -85,7 +87,7 @@ export function commitZap(state: MmuState, list: InvalidList): void {
   reachPoint(state, "Z1");
   state.flushRemoteTlbs("shadow pages zapped");
   reachPoint(state, "Z2");
-  for (const page of list) state.release(page);
+  for (const page of list) state.grace.retire(() => state.release(page));
   list.length = 0;
 }
 
@@ -121,8 +123,10 @@ export function zapAllFast(state: MmuState): void {
       used_pages: state.usedPages,
     });
   state.mmuValidGen ^= 1;
+  if (state.tdpMmu) invalidateTdpRoots(state);
   state.requestAll("freeObsoleteRoots");
   zapObsolete(state);
+  if (state.tdpMmu) zapInvalidatedRoots(state);
 }
 
 /** Obsolete pages are all older than current ones, so they lie at the tail. */

@@ -8,8 +8,6 @@ import {
   entryAddress,
   entryBytesOf,
   type Features,
-  hasPdpteRegisters,
-  isPdpte,
   keyOf,
   levelsOf,
   mapsPage,
@@ -96,7 +94,7 @@ class Walker {
   fromRoots(): void {
     const { mode, vcpu, va } = this;
     const level = levelsOf(mode);
-    if (mode === "PAE" && hasPdpteRegisters(this.features)) {
+    if (mode === "PAE") {
       const entry = vcpu.pdptes[Number((va >> 30n) & 3n)]!;
       if (!(entry & P)) this.fault(0);
       else
@@ -154,8 +152,7 @@ class Walker {
       return;
     }
     const rights = narrowed(descent.rights, mode, level, entry);
-    const used = leaf && this.access.kind === "write" ? A | D : A;
-    const wanted = isPdpte(mode, level) ? 0n : used;
+    const wanted = leaf && this.access.kind === "write" ? A | D : A;
     const missing = wanted & ~entry;
     if (old && missing) return;
     const marks = missing

@@ -1,5 +1,7 @@
 import { type Gfn, gfn, pagesPerLevel } from "../../../x86";
 import { LEAF_LEVELS, type MemorySlot } from "../../memslots";
+import { tdpClearDirtyMask } from "../../tdp/clear-dirty";
+import { tdpWriteProtectGfn, tdpWriteProtectSlot } from "../../tdp/write-protect";
 import { pteListEntries } from "../pte-list";
 import { rmapHead } from "../rmap";
 import { writeProtectSpte } from "../spte-write";
@@ -13,6 +15,7 @@ export function removeWriteAccess(state: MmuState, slot: MemorySlot, minLevel: n
     for (const head of slot.arch.rmap[level - 1]!)
       for (const sptep of pteListEntries(head)) writeProtectSpte(state, sptep, false);
   }
+  if (state.tdpMmu) tdpWriteProtectSlot(state, slot, minLevel);
 }
 
 /**
@@ -33,9 +36,11 @@ export function enableLogMasked(
 }
 
 function protectMasked(state: MmuState, slot: MemorySlot, offset: number, mask: number): void {
+  const first = gfn(slot.baseGfn + offset);
+  if (state.tdpMmu) tdpClearDirtyMask(state, slot, first, mask, true);
   for (let rest = mask; rest !== 0; rest &= rest - 1) {
     const bit = 31 - Math.clz32(rest & -rest);
-    const frame = gfn(slot.baseGfn + offset + bit);
+    const frame = gfn(first + bit);
     for (const sptep of pteListEntries(rmapHead(slot, frame, 1)))
       writeProtectSpte(state, sptep, false);
   }
@@ -66,6 +71,7 @@ function protectHugeAround(state: MmuState, slot: MemorySlot, frame: Gfn): void 
   for (const level of [2, 3])
     for (const sptep of pteListEntries(rmapHead(slot, frame, level)))
       writeProtectSpte(state, sptep, true);
+  if (state.tdpMmu) tdpWriteProtectGfn(state, slot, frame, 2);
 }
 
 const lowestBit = (lo: number, hi: number): number =>

@@ -1,4 +1,5 @@
 import type { MemorySlot } from "../../memslots";
+import { tdpRecoverHugePages } from "../../tdp/recover";
 import { maxMappingLevel } from "../level";
 import { pteListEntries } from "../pte-list";
 import { dropSpte } from "../rmap";
@@ -12,6 +13,7 @@ const LARGEST = 3;
  * could stand, and the next fault makes that. Pages with gptes stay: their size is the guest's choice.
  */
 export function recoverHugePages(state: MmuState, slot: MemorySlot): void {
+  if (state.tdpMmu) tdpRecoverHugePages(state, slot);
   let flush = false;
   for (let level = 1; level < LARGEST; level++) {
     for (const head of slot.arch.rmap[level - 1]!)

@@ -1,5 +1,6 @@
 import { ACC, type Gfn, gfn, pagesPerLevel } from "../../../x86";
 import type { MemorySlot } from "../../memslots";
+import { tdpSplitHugePages } from "../../tdp/split";
 import { getShadowPage } from "../get-page";
 import { linkShadowPage } from "../parents";
 import { pteListCount, pteListEntries } from "../pte-list";
@@ -26,6 +27,7 @@ export function splitHugePages(
   start: Gfn = slot.baseGfn,
   end: Gfn = gfn(slot.baseGfn + slot.npages),
 ): void {
+  if (state.tdpMmu) tdpSplitHugePages(state, slot, start, end, 1);
   for (let level = 3; level > 1; level--) {
     const span = pagesPerLevel(level);
     for (let frame: number = start; frame < end; frame += span - (frame % span))

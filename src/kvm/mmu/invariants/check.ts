@@ -1,3 +1,4 @@
+import { FROZEN_INVARIANT, GAUGE_INVARIANT, TDP_INVARIANTS } from "../../tdp/invariants";
 import type { MmuContext } from "../context";
 import { ENTRIES, type ShadowPage } from "../shadow-page";
 import type { MmuState } from "../state";
@@ -26,11 +27,18 @@ const ENTRY = [
   ...UNSYNC_ENTRY_INVARIANTS,
   SLOT_ENTRY_INVARIANT,
   PAGE_ENTRY_INVARIANT,
+  FROZEN_INVARIANT,
 ];
 const PAGE = [PARENT_INVARIANT, SLOT_PAGE_INVARIANT, ...UNSYNC_PAGE_INVARIANTS, ...PAGE_INVARIANTS];
-const VM = [SPTE_STORE_INVARIANT, ...SLOT_INVARIANTS, ...UNSYNC_INVARIANTS, ...PAGES_INVARIANTS];
-/** Those that go through every frame of the slots. */
-const FRAMES = [...REVERSE_MAP_INVARIANTS, LARGE_PAGE_INVARIANT];
+const VM = [
+  SPTE_STORE_INVARIANT,
+  ...SLOT_INVARIANTS,
+  ...UNSYNC_INVARIANTS,
+  ...PAGES_INVARIANTS,
+  ...TDP_INVARIANTS,
+];
+/** Those that go through every frame of the slots, or every entry there is. */
+const FRAMES = [...REVERSE_MAP_INVARIANTS, LARGE_PAGE_INVARIANT, GAUGE_INVARIANT];
 
 /** Every invariant there is, for reference and for tests. */
 export const INVARIANTS: readonly Invariant[] = [

@@ -29,10 +29,15 @@ export interface EntryTimeInvariant extends Named {
 
 export type Invariant = EntryInvariant | PageInvariant | VmInvariant | EntryTimeInvariant;
 
-/** Every page that exists: in use, or zapped and still held by a root slot. */
-export const allPages = (state: MmuState): readonly ShadowPage[] => [
+/** Every shadow page that exists: in use, or zapped and still held by a root slot. */
+export const shadowPages = (state: MmuState): readonly ShadowPage[] => [
   ...state.active,
   ...state.pinned,
+];
+/** These and the pages of the TDP MMU. */
+export const allPages = (state: MmuState): readonly ShadowPage[] => [
+  ...shadowPages(state),
+  ...(state.tdpMmu?.pages ?? []),
 ];
 
 export const hex = (value: number | bigint): string => `0x${value.toString(16)}`;

@@ -8,6 +8,7 @@ import {
   type EntryInvariant,
   type EntryTimeInvariant,
   type PageInvariant,
+  shadowPages,
   type VmInvariant,
 } from "./invariant";
 
@@ -29,7 +30,7 @@ export const PAGE_INVARIANTS: readonly PageInvariant[] = [
     id: "INV-P-04",
     rule: "no two valid pages have the same gfn and role",
     page(state, page) {
-      if (state.isObsolete(page)) return undefined;
+      if (state.isObsolete(page) || page.tdpMmuPage) return undefined;
       const same = state.hash
         .matching(page.gfn, page.role)
         .filter((other) => !state.isObsolete(other));
@@ -77,7 +78,7 @@ export const PAGES_INVARIANTS: readonly VmInvariant[] = [
       return [
         ...lost.map((page) => `a root slot holds sp ${page.serial}, which was freed`),
         ...[...known]
-          .filter((page) => page.rootCount !== (held.get(page) ?? 0))
+          .filter((page) => !page.tdpMmuPage && page.rootCount !== (held.get(page) ?? 0))
           .map(
             (page) =>
               `sp ${page.serial} has root_count ${page.rootCount}, ${held.get(page) ?? 0} slots hold it`,
@@ -89,7 +90,7 @@ export const PAGES_INVARIANTS: readonly VmInvariant[] = [
     id: "INV-P-05",
     rule: "n_used counts the live pages, and stays near the limit",
     vm(state) {
-      const pages = allPages(state);
+      const pages = shadowPages(state);
       const roots = pages.filter((page) => page.rootCount > 0).length;
       const bad: string[] = [];
       if (pages.length !== state.usedPages)

@@ -16,19 +16,31 @@ const LONGEST_CHAIN = 1001;
 const timesIn = (entries: readonly Sptep[], sptep: Sptep): number =>
   entries.filter((entry) => entry === sptep).length;
 
+function timesInRmap(view: EntryView): number {
+  const { slot } = view;
+  const head = slot ? rmapHead(slot, view.gfn, view.page.level) : 0;
+  return head === view.sptep ? 1 : timesIn(pteListEntries(head), view.sptep);
+}
+
 /** Class R, entry by entry. */
 export const REVERSE_MAP_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
   {
     id: "INV-R-01",
     rule: "a present leaf is in the rmap of its gfn and level exactly once",
     entry(view) {
-      if (!view.leaf) return undefined;
-      const { slot } = view;
-      const head = slot ? rmapHead(slot, view.gfn, view.page.level) : 0;
-      const times = head === view.sptep ? 1 : timesIn(pteListEntries(head), view.sptep);
+      if (!view.leaf || view.page.tdpMmuPage) return undefined;
+      const times = timesInRmap(view);
       return times === 1
         ? undefined
         : `${view} is ${times} times in the rmap of gfn ${hex(view.gfn)}`;
+    },
+  },
+  {
+    id: "INV-R-04",
+    rule: "a leaf of the TDP MMU is in no rmap",
+    entry(view) {
+      const wrong = view.page.tdpMmuPage && view.leaf && timesInRmap(view) > 0;
+      return wrong ? `${view} is in the rmap of gfn ${hex(view.gfn)}` : undefined;
     },
   },
   {
@@ -36,6 +48,7 @@ export const REVERSE_MAP_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
     rule: "a leaf of a direct page grants the page's access",
     entry(view) {
       if (!view.leaf || !view.page.direct) return undefined;
+      if (view.state.format.isAccessTracked(view.lo, view.hi)) return undefined;
       const access = roleAccess(view.page.role);
       const differ = view.grants ^ access;
       const user = (differ & ACC.user) === 0;

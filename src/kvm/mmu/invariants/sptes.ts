@@ -1,4 +1,5 @@
 import { ACC, gfn, hva, pagesPerLevel } from "../../../x86";
+import { isFrozen } from "../../tdp/frozen";
 import { GPTE } from "../guest-entry";
 import { ROLE, roleAccess } from "../role";
 import { LARGE, WRITABLE } from "../spte";
@@ -93,7 +94,9 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     id: "INV-S-07",
     rule: "what is neither present nor mmio is the empty value",
     entry(view) {
-      return view.present || view.mmio || view.state.format.isEmpty(view.lo, view.hi)
+      const { format } = view.state;
+      const frozen = view.page.tdpMmuPage && isFrozen(format, view.lo, view.hi);
+      return view.present || view.mmio || frozen || format.isEmpty(view.lo, view.hi)
         ? undefined
         : `${view} is neither empty, present nor mmio`;
     },
@@ -156,9 +159,12 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
   },
   {
     id: "INV-S-14",
-    rule: "the A/D kind is 0: A/D bits are in use",
+    rule: "the A/D kind of a leaf is that of its tree",
     entry(view) {
-      return view.present && view.hi & AD_KIND.mask ? `${view} has another A/D kind` : undefined;
+      const kind = view.page.role & ROLE.adDisabled ? AD_KIND.disabled : AD_KIND.enabled;
+      return view.leaf && (view.hi & AD_KIND.mask) !== kind
+        ? `${view} has another A/D kind`
+        : undefined;
     },
   },
 ];

@@ -1,0 +1,81 @@
+import { type Gfn, gfn, pfn } from "../../x86";
+import type { MemorySlot } from "../memslots";
+import { ROLE } from "../mmu/role";
+import type { ShadowPage } from "../mmu/shadow-page";
+import { type Sptep, sptePfn, WRITABLE } from "../mmu/spte";
+import type { MmuState } from "../mmu/state";
+import { announceCleared } from "./changed-spte";
+import { exchange } from "./exchange";
+import { visitRoots } from "./roots";
+import { setTdpSpteShared } from "./set-spte";
+import { visitRange } from "./visit";
+
+/** Frames that one mask of a dirty log stands for. */
+const MASK_BITS = 32;
+
+/**
+ * The bit whose next setting is a write: D where the hardware logs the pages whose D it sets, W where
+ * it does not, as in trees of a nested guest or without A/D bits.
+ */
+function watchedBit(state: MmuState, root: ShadowPage): number {
+  const needsW = root.role & (ROLE.adDisabled | ROLE.guestMode) || state.format.dirty === 0;
+  return needsW ? WRITABLE : state.format.dirty;
+}
+
+/**
+ * Clears the marks of writing over a whole slot, with page-modification logging (PML): every page written
+ * from now on is logged (kvm_tdp_mmu_clear_dirty_slot). True when TLBs must be flushed.
+ */
+export function tdpClearDirtySlot(state: MmuState, slot: MemorySlot): boolean {
+  const range = { start: slot.baseGfn, end: gfn(slot.baseGfn + slot.npages), minLevel: 1 };
+  return visitRoots(state, slot.asId, "valid", (root) => {
+    const bit = watchedBit(state, root);
+    let any = false;
+    visitRange(state, root, range, (iter) => {
+      while (iter.leaf && iter.lo & bit)
+        if (setTdpSpteShared(state, iter, iter.lo & ~bit, iter.hi)) {
+          any = true;
+          break;
+        }
+      return false;
+    });
+    return any;
+  });
+}
+
+/**
+ * Makes the next write to each frame `first + i` with bit `i` of `mask` set show again: takes W from its
+ * 4K leaves, or clears D unless `writeProtect` (kvm_tdp_mmu_clear_dirty_pt_masked). The caller flushes.
+ */
+export function tdpClearDirtyMask(
+  state: MmuState,
+  slot: MemorySlot,
+  first: Gfn,
+  mask: number,
+  writeProtect: boolean,
+): void {
+  if (mask === 0) return;
+  const start = gfn(first + (31 - Math.clz32(mask & -mask)));
+  const range = { start, end: gfn(first + MASK_BITS), minLevel: 1 };
+  visitRoots(state, slot.asId, "valid", (root) => {
+    const bit = writeProtect ? WRITABLE : watchedBit(state, root);
+    visitRange(state, root, range, (iter) => {
+      const wanted = iter.leaf && iter.level === 1 && (mask >>> (iter.gfn - first)) & 1;
+      if (!wanted || !(iter.lo & bit)) return false;
+      clearBit(state, iter.sptep, bit);
+      return false;
+    });
+    return false;
+  });
+}
+
+/** Clears a bit atomically, whatever else changes. The host learns that the page was written. */
+function clearBit(state: MmuState, sptep: Sptep, bit: number): void {
+  const { words, format, replaced } = state;
+  const lo = words[2 * sptep]! & ~bit;
+  const hi = words[2 * sptep + 1]!;
+  exchange(state, sptep, lo, hi);
+  const { lo: oldLo, hi: oldHi } = replaced;
+  announceCleared(state, { sptep, oldLo, oldHi, lo, hi });
+  if (format.isDirty(oldLo, oldHi)) state.hostProcess.markUsed(pfn(sptePfn(oldLo, oldHi)), true);
+}
