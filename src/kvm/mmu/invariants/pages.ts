@@ -1,6 +1,6 @@
 import { pfnOf } from "../../../x86";
-import { ROLE } from "../role";
-import { PAE_ROOTS, rootPages } from "../root";
+import { ROLE, roleQuadrant } from "../role";
+import { PAE_ROOTS, type Root, rootPages } from "../root";
 import type { ShadowPage } from "../shadow-page";
 import { pfnHi, pfnLo } from "../spte";
 import {
@@ -41,12 +41,13 @@ export const PAGE_INVARIANTS: readonly PageInvariant[] = [
   },
   {
     id: "INV-P-09",
-    rule: "a direct page has no quadrant, and only 4-byte gptes give one",
+    rule: "a direct page has no quadrant, and only 4-byte gptes give one: of 2 at level 1, of 4 at level 2",
     page(_state, page) {
-      const { role } = page;
+      const { role, level } = page;
+      const short = (role & ROLE.has4ByteGpte) !== 0;
       const direct = role & ROLE.direct && role & (ROLE.has4ByteGpte | ROLE.quadrant);
-      const quadrant = role & ROLE.quadrant && !(role & ROLE.has4ByteGpte);
-      return direct || quadrant
+      const quadrant = roleQuadrant(role) >= (short ? 2 * level : 1);
+      return direct || quadrant || (short && level > 2)
         ? `sp ${page.serial} has the impossible role 0x${role.toString(16)}`
         : undefined;
     },
@@ -131,16 +132,30 @@ export const PAGES_INVARIANTS: readonly VmInvariant[] = [
   },
 ];
 
+/** A page behind the wrong word of a PAE root: not of level 2, or another quarter of a 32-bit directory. */
+function misplaced(root: Root): ShadowPage | undefined {
+  if (root.kind !== "pae") return undefined;
+  return root.pages.find((page, i) => {
+    if (!page) return false;
+    const quadrant = page.role & ROLE.has4ByteGpte ? i : 0;
+    return page.level !== 2 || roleQuadrant(page.role) !== quadrant;
+  });
+}
+
 export const ROOT_INVARIANT: EntryTimeInvariant = {
   id: "INV-P-07",
-  rule: "the vCPU enters with a current root of its present role",
+  rule: "the vCPU enters with a current root of its present role, each page of it in its place",
   context(state, context) {
     const { root, mode } = context;
     if (root.kind === "none") return `vCPU ${context.id} enters without a root`;
     const ignored = root.kind === "pae" ? ROLE.level | ROLE.quadrant : 0;
-    const wrong = rootPages(root).find(
-      (page) => state.isObsolete(page) || (page.role ^ mode.rootRole) & ~ignored,
-    );
+    const wrong =
+      rootPages(root).find(
+        (page) =>
+          state.isObsolete(page) ||
+          (page.role ^ mode.rootRole) & ~ignored ||
+          (page.hasGptes && page.gpteExt !== mode.gpteExt),
+      ) ?? misplaced(root);
     return wrong
       ? `vCPU ${context.id} enters with sp ${wrong.serial} of role 0x${wrong.role.toString(16)}, which it may not use`
       : undefined;

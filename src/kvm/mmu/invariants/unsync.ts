@@ -2,7 +2,7 @@ import { ACC } from "../../../x86";
 import type { MemorySlot } from "../../memslots";
 import { GPTE, gpteAccess } from "../guest-entry";
 import { leavesOf, slotOf } from "../rmap";
-import { ROLE, roleAccess } from "../role";
+import { ROLE, roleAccess, roleQuadrant } from "../role";
 import { rootPages } from "../root";
 import type { ShadowPage } from "../shadow-page";
 import { type Sptep, WRITABLE } from "../spte";
@@ -76,6 +76,8 @@ function pointerDiffers(view: EntryView): string | undefined {
   }
   if (child.gfn !== frame)
     return `${view} points at the shadow of gfn ${hex(child.gfn)}, its gpte at gfn ${hex(frame)}`;
+  if (child.role & ROLE.has4ByteGpte && roleQuadrant(child.role) !== (view.index & 1))
+    return `${view} points at quadrant ${roleQuadrant(child.role)} of its table`;
   const access = roleAccess(page.role) & entryAccess(gpte.lo, gpte.hi);
   return roleAccess(child.role) === access
     ? undefined
