@@ -1,4 +1,5 @@
 import { nearest } from "../debug";
+import { type Era, PROFILES } from "../kvm";
 import type { MachineOptions, MmuMode, SlotRequest } from "../machine";
 
 /** Launch configuration as the client sends it, after checking. Paths are the client's. */
@@ -9,7 +10,7 @@ export interface LaunchArguments {
   readonly memory: number;
   readonly memslots?: readonly SlotRequest[];
   readonly mmu: MmuMode;
-  readonly era: "modern";
+  readonly era: Era;
   readonly cpu?: string;
   readonly vcpus: number;
   readonly quantum?: number;
@@ -55,10 +56,7 @@ const LAUNCH_KEYS: Readonly<Record<string, Reader>> = {
   memory: size,
   memslots: slots,
   mmu: oneOf(["shadow", "ept", "npt", "none"]),
-  era: oneOf(["modern"], {
-    "2010": "comes with the whole MMU",
-    "2012": "comes with the whole MMU",
-  }),
+  era: oneOf(PROFILES.map(({ era }) => era)),
   cpu: text,
   vcpus: whole(1, 8),
   quantum: whole(1, 10_000_000),

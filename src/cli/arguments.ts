@@ -1,4 +1,5 @@
 import { nearest } from "../debug";
+import { type Era, profileOf } from "../kvm";
 import type { MmuMode } from "../machine";
 import { wrongPattern } from "./trace-output";
 
@@ -11,6 +12,7 @@ export interface RunArguments {
   readonly memory: number;
   readonly vcpus: number;
   readonly mmu: MmuMode;
+  readonly era: Era;
   readonly cpu: string | undefined;
   readonly maxInstructions: number;
   /** Glob patterns of event names; empty: no trace. */
@@ -26,6 +28,7 @@ const DEFAULTS: RunArguments = {
   memory: 256 * 2 ** 20,
   vcpus: 1,
   mmu: "shadow",
+  era: "modern",
   cpu: undefined,
   maxInstructions: Infinity,
   trace: [],
@@ -75,9 +78,11 @@ export const RUN_OPTIONS: Readonly<Record<string, Option>> = {
   },
   era: {
     value: "ERA",
-    help: "whose MMU: modern",
-    parse: (era) =>
-      era === "modern" ? {} : `${era} is not there yet: leave it out or choose modern`,
+    help: "whose MMU: 2010, 2012 or modern (modern)",
+    parse: (text) => {
+      const profile = profileOf(text);
+      return "era" in profile ? { era: profile.era } : profile.reason;
+    },
   },
   cpu: {
     value: "MODEL",

@@ -35,7 +35,7 @@ function build(args: RunArguments, console: Console): Machine | string {
   if ("problem" in image) return `${args.guest}: ${image.problem}`;
   const initrd = args.initrd === undefined ? undefined : console.readFile(args.initrd);
   if (initrd && "problem" in initrd) return `${args.initrd}: ${initrd.problem}`;
-  const { memory, vcpus, mmu, check } = args;
+  const { memory, vcpus, mmu, era, check } = args;
   const created = createMachine({
     image,
     imageName: path.basename(args.guest),
@@ -43,7 +43,7 @@ function build(args: RunArguments, console: Console): Machine | string {
     vcpus,
     mmu,
     check,
-    era: "modern",
+    era,
     ...(args.append === undefined ? {} : { append: args.append }),
     ...(args.cpu === undefined ? {} : { cpu: args.cpu }),
     ...(args.initrd === undefined || !initrd

@@ -24,17 +24,20 @@ const pferrText = (code: FieldValue): string =>
     .map(([, name]) => name)
     .join("|");
 
-/** The PAGE form of modern kernels. */
+/** The PAGE form: of kernels with generations, and of older ones. */
 const pageText: Form = (f) => {
   const role = Number(f.role);
   const bits = role & ROLE.has4ByteGpte ? 4 : 8;
   return [
-    `sp gen ${hex(f.gen)} gfn ${hex(f.gfn)} l${roleLevel(role)} ${bits}-byte q${roleQuadrant(role)}`,
+    f.gen === undefined
+      ? `sp gfn ${hex(f.gfn)} ${roleLevel(role)}${role & (ROLE.has4ByteGpte | ROLE.direct) ? "" : " pae"}`
+      : `sp gen ${hex(f.gen)} gfn ${hex(f.gfn)} l${roleLevel(role)} ${bits}-byte`,
+    ` q${roleQuadrant(role)}`,
     role & ROLE.direct ? " direct" : "",
     ` ${accessText(roleAccess(role))}`,
     role & ROLE.invalid ? " invalid" : "",
     ` ${role & ROLE.eferNx ? "" : "!"}nxe`,
-    ` ${role & ROLE.adDisabled ? "!" : ""}ad`,
+    f.gen === undefined ? "" : ` ${role & ROLE.adDisabled ? "!" : ""}ad`,
     ` root ${f.root_count} ${f.unsync ? "unsync" : "sync"}`,
   ].join("");
 };

@@ -1,6 +1,5 @@
 import { type Gpa, gfnOf, type Hva, PAGE_SIZE } from "../x86";
 import {
-  ADDRESS_SPACES,
   generationValue,
   MemorySlot,
   newDirtyBitmap,
@@ -9,13 +8,13 @@ import {
   type SlotPlace,
   type SlotSet,
   USER_SLOT_FLAGS,
-  USER_SLOTS,
 } from "./memslots";
 import { reachPoint } from "./mmu/announce";
 import { loggingChanged } from "./mmu/dirty/dirty-log";
 import { changeMaxPages } from "./mmu/make-room";
 import type { MmuState } from "./mmu/state";
-import { zapAllFast } from "./mmu/zap";
+import { invalidateAll } from "./mmu/zap";
+import type { Profile } from "./profile";
 import { type Refusal, refuse } from "./refusal";
 
 /** `kvm_userspace_memory_region`: what the caller asks for. */
@@ -55,17 +54,18 @@ const SLACK = 32;
 export function setMemoryRegion(state: MmuState, region: MemoryRegion): RegionOutcome {
   const asId = region.slot >>> 16;
   const id = region.slot & 0xffff;
-  if (id >= USER_SLOTS || asId >= ADDRESS_SPACES)
+  const { userSlots, addressSpaces } = state.profile;
+  if (id >= userSlots || asId >= addressSpaces)
     return refuse(
       "EINVAL",
-      `slot ${id} of address space ${asId}: ids go to ${USER_SLOTS - 1}, address spaces to ${ADDRESS_SPACES - 1}`,
+      `slot ${id} of address space ${asId}: ids go to ${userSlots - 1}, address spaces to ${addressSpaces - 1}`,
     );
   return setInternalRegion(state, region);
 }
 
 /** The same for ids that are KVM's own too. */
 export function setInternalRegion(state: MmuState, region: MemoryRegion): RegionOutcome {
-  const wrong = wrongShape(region);
+  const wrong = wrongShape(state.profile, region);
   if (wrong) return wrong;
   const asId = region.slot >>> 16;
   const set = state.slotSets[asId]!;
@@ -105,14 +105,20 @@ export function alignmentAdvice(place: SlotPlace): string | undefined {
   return `slot ${place.id}: gpa ${hex(guest)} and hva ${hex(place.userspaceAddr)} differ in their lower 21 bits, so none of its pages can be large: align both alike`;
 }
 
-function wrongShape(region: MemoryRegion): Refusal | undefined {
+function wrongShape(profile: Profile, region: MemoryRegion): Refusal | undefined {
   const { slot, flags, guestPhysAddr, memorySize, userspaceAddr } = region;
   const id = slot & 0xffff;
   const said = `slot ${id}`;
+  const { slotFlags, kernels } = profile;
   if (flags & ~USER_SLOT_FLAGS)
     return refuse(
       "EINVAL",
       `${said}: unknown flags ${hex(flags & ~USER_SLOT_FLAGS)}; 1 logs dirty pages, 2 is read-only`,
+    );
+  if (flags & ~slotFlags)
+    return refuse(
+      "EINVAL",
+      `${said}: kernels ${kernels} have no read-only slots; leave out flag 2`,
     );
   if (memorySize % PAGE_SIZE || guestPhysAddr % PAGE_SIZE || userspaceAddr % PAGE_SIZE)
     return refuse(
@@ -181,7 +187,7 @@ function apply(
     const invalid = { ...placeOf(old), flags: old.flags | SLOT_FLAG.invalid };
     swap(state, set, [...others, new MemorySlot(invalid, old.arch, old.dirtyBitmap)]);
     reachPoint(state, "M1");
-    zapAllFast(state);
+    invalidateAll(state);
     reachPoint(state, "M2");
   }
   if (change === "delete") swap(state, set, others);
@@ -189,6 +195,9 @@ function apply(
     const arch = old && change === "flags" ? old.arch : newSlotArch(place);
     const slot = new MemorySlot(place, arch, dirtyBitmapFor(state, place, old));
     swap(state, set, [...others, slot]);
+    // Marks that do not say under which slots they were made must all go.
+    if (change !== "flags" && state.format.marksMmio && !state.format.storesGeneration)
+      invalidateAll(state);
     if (change === "flags" && slot.logsDirty !== old?.logsDirty) loggingChanged(state, slot);
   }
   if (change === "create" || change === "delete") changeMaxPages(state, defaultMaxPages(state));
@@ -214,11 +223,12 @@ function swap(state: MmuState, set: SlotSet, slots: readonly MemorySlot[]): void
   announceGeneration(state, set, before);
   reachPoint(state, "M3");
   const during = generationValue(set);
-  set.generation += ADDRESS_SPACES;
+  const { addressSpaces } = state.profile;
+  set.generation += addressSpaces;
   set.updateInProgress = false;
   const stored = state.format.storedGeneration(set.generation);
-  const wraps = stored - (stored % ADDRESS_SPACES) === 0;
-  if (wraps && state.format.storesGeneration) zapAllFast(state);
+  const wraps = stored - (stored % addressSpaces) === 0;
+  if (wraps && state.format.storesGeneration) invalidateAll(state);
   announceGeneration(state, set, during);
   reachPoint(state, "M4");
 }

@@ -38,6 +38,10 @@ export interface Profile {
   readonly addressSpaces: 1 | 2;
   /** User memory slots. */
   readonly userSlots: number;
+  /** `SLOT_FLAG` bits that a caller may give: 1 logs, 2 is read-only (since 3.7). */
+  readonly slotFlags: number;
+  /** The vCPU remembers its last mmio page. */
+  readonly mmioCache: boolean;
   /** Pages note which slots they map (`slot_bitmap`). */
   readonly slotBitmap: boolean;
   /** Taking the dirty log protects the whole slot, or the frames whose bit was set. */
@@ -48,12 +52,8 @@ export interface Profile {
   readonly shrinks: "one" | "count";
   /** A TDP engine of its own, without rmap and hash. */
   readonly tdpMmu: boolean;
-  /** CPUID features its guests may have; newer ones are not offered. */
-  readonly cpuFeatures: {
-    readonly smep: boolean;
-    readonly smap: boolean;
-    readonly recent: boolean;
-  };
+  /** CPUID features that these kernels do not know, so that no guest of theirs has them. */
+  readonly unknownFeatures: readonly string[];
   /** Bugs on purpose. */
   readonly flaws: ReadonlySet<Flaw>;
 }
@@ -70,6 +70,9 @@ export type Flaw = "indirect-fast-path" | "plain-stores";
 
 const NO_FLAWS: ReadonlySet<Flaw> = new Set();
 
+/** PCID came with 3.6, for guests under EPT alone. */
+const SINCE_2012 = ["smap", "pcid", "invpcid", "umip", "pku", "la57"];
+
 const OLD = {
   cachedRoots: 0,
   absentRoot: "triple-fault",
@@ -84,6 +87,7 @@ const OLD = {
   hashBuckets: 1024,
   addressSpaces: 1,
   userSlots: 32,
+  slotFlags: 1,
   slotBitmap: true,
   changePte: true,
   shrinks: "one",
@@ -97,9 +101,10 @@ export const OF_2010: Profile = {
   era: "2010",
   kernels: "2.6.35 to 2.6.38",
   fastPageFault: "none",
+  mmioCache: false,
   flooding: "vcpu",
   dirtyLogGrain: "slot",
-  cpuFeatures: { smep: false, smap: false, recent: false },
+  unknownFeatures: ["smep", ...SINCE_2012],
 };
 
 /** The additions of 2011 and 2012: large pages, cr0.wp, locking. */
@@ -108,9 +113,10 @@ export const OF_2012: Profile = {
   era: "2012",
   kernels: "2.6.39 to 3.6",
   fastPageFault: "once",
+  mmioCache: true,
   flooding: "page",
   dirtyLogGrain: "page",
-  cpuFeatures: { smep: true, smap: false, recent: false },
+  unknownFeatures: SINCE_2012,
 };
 
 export const MODERN: Profile = {
@@ -131,12 +137,14 @@ export const MODERN: Profile = {
   hashBuckets: 4096,
   addressSpaces: 2,
   userSlots: 32764,
+  slotFlags: 3,
+  mmioCache: true,
   slotBitmap: false,
   dirtyLogGrain: "page",
   changePte: false,
   shrinks: "count",
   tdpMmu: true,
-  cpuFeatures: { smep: true, smap: true, recent: true },
+  unknownFeatures: [],
   flaws: NO_FLAWS,
 };
 

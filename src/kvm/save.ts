@@ -8,6 +8,7 @@ import { NO_ROOT, type Root } from "./mmu/root";
 import { ShadowPage } from "./mmu/shadow-page";
 import type { MmuState, NotifierState } from "./mmu/state";
 import type { VcpuStats, VmStats } from "./mmu/stats";
+import type { WriteRun } from "./mmu/write-run";
 import { restoreTdp, saveTdp, type TdpMmuState } from "./tdp/save";
 
 /** One shadow page. `translation` only where the page keeps one. */
@@ -23,6 +24,7 @@ export interface PageState {
   readonly tdpMmuPage: boolean;
   readonly writeFloodingCount: number;
   readonly nxHugePageDisallowed: boolean;
+  readonly slotBitmap: number;
   readonly parentPtes: PteList;
   readonly unsyncChildBitmap: Uint32Array;
   readonly translation: Float64Array | undefined;
@@ -51,6 +53,7 @@ export interface ContextState {
   readonly pdptrs: PdpteRegisters;
   readonly pml: PageModificationLogState | undefined;
   readonly requests: number;
+  readonly writeRun: WriteRun;
   readonly lastUnprotect: { readonly rip: bigint; readonly address: bigint } | undefined;
   readonly stats: VcpuStats;
 }
@@ -103,6 +106,7 @@ export function saveVm(state: MmuState): VmState {
       pdptrs: context.pdptrs.slice(),
       pml: context.pml?.save(),
       requests: context.requests,
+      writeRun: { ...context.writeRun },
       lastUnprotect: context.lastUnprotect,
       stats: { ...context.stats },
     })),
@@ -151,6 +155,7 @@ export function restoreVm(state: MmuState, saved: VmState): void {
     if (from.pml) context.pml?.restore(from.pml);
     context.requests = from.requests;
     context.lastUnprotect = from.lastUnprotect;
+    Object.assign(context.writeRun, from.writeRun);
     Object.assign(context.stats, from.stats);
   });
 }
@@ -198,6 +203,7 @@ const savePage = (page: ShadowPage): PageState => ({
   tdpMmuPage: page.tdpMmuPage,
   writeFloodingCount: page.writeFloodingCount,
   nxHugePageDisallowed: page.nxHugePageDisallowed,
+  slotBitmap: page.slotBitmap,
   parentPtes: copyList(page.parentPtes),
   unsyncChildBitmap: page.unsyncChildBitmap.slice(),
   translation: page.shadowedTranslation?.slice(),
@@ -219,6 +225,7 @@ function restorePage(state: MmuState, saved: PageState): ShadowPage {
   page.rootCount = saved.rootCount;
   page.writeFloodingCount = saved.writeFloodingCount;
   page.nxHugePageDisallowed = saved.nxHugePageDisallowed;
+  page.slotBitmap = saved.slotBitmap;
   page.parentPtes = copyList(saved.parentPtes);
   page.restoreUnsyncBitmap(saved.unsyncChildBitmap);
   if (saved.translation) page.shadowedTranslation?.set(saved.translation);

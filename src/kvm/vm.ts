@@ -15,7 +15,7 @@ import { MmuShrinker } from "./mmu/shrinker";
 import type { Sptep } from "./mmu/spte";
 import type { SpteFormat } from "./mmu/spte-format";
 import type { VmStats } from "./mmu/stats";
-import { zapAllFast } from "./mmu/zap";
+import { invalidateAll } from "./mmu/zap";
 import { DEFAULT_IDENTITY_MAP, identityMapAddr, setTssAddr } from "./private-slots";
 import type { Refusal } from "./refusal";
 import { restoreVm, saveVm, type VmState } from "./save";
@@ -40,7 +40,7 @@ export class Vm {
 
   constructor(options: VmOptions) {
     this.core = new VmCore(options);
-    const notifier = new VmNotifier(this.core.state, () => zapAllFast(this.core.state));
+    const notifier = new VmNotifier(this.core.state, () => invalidateAll(this.core.state));
     const { process: owner } = options;
     const leave = owner.shrinkers.register(new MmuShrinker(this.core.state));
     const detach = owner.notifiers.register(notifier);

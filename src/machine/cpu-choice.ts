@@ -1,3 +1,4 @@
+import { MODERN, type Profile } from "../kvm";
 import {
   ALL_FEATURES,
   type CpuChoice,
@@ -19,20 +20,34 @@ const VENDORS: readonly Vendor[] = ["intel", "amd"];
 const plain = (name: string): string => name.toLowerCase().replaceAll(/[-_]/g, "");
 const BY_NAME = new Map<string, Feature>(FEATURES.map((feature) => [plain(feature), feature]));
 
-/** What shadow paging cannot give a guest: KVM offers no protection keys without two-dimensional paging. */
-const withheldUnder = (mmu: MmuMode): readonly Feature[] => (mmu === "shadow" ? ["pku"] : []);
+/** Why this translation cannot give a guest the feature; undefined when it can. */
+type Objection = (feature: Feature) => string | undefined;
+
+/** What the hypervisor does not offer: KVM has no protection keys without two-dimensional paging. */
+const objections =
+  (mmu: MmuMode, { kernels, unknownFeatures }: Profile): Objection =>
+  (feature) => {
+    if (mmu === "none") return undefined;
+    if (unknownFeatures.includes(feature)) return `is not known to kernels ${kernels}`;
+    const unshadowed = mmu === "shadow" && feature === "pku";
+    return unshadowed ? "cannot be offered under shadow paging" : undefined;
+  };
 
 /**
  * Reads a choice of processor: words with commas between them. The first may be `default` or `max`;
  * the others are `vendor=intel`, `vendor=amd`, `phys-bits=36` … `52`, `+feature` and `-feature`. A
  * feature that the mode of translation cannot carry is absent unless it is named, then refused.
  */
-export function chooseCpu(text: string, mmu: MmuMode): CpuChoice | Refusal {
+export function chooseCpu(
+  text: string,
+  mmu: MmuMode,
+  profile: Profile = MODERN,
+): CpuChoice | Refusal {
   const words = text.split(",").filter((word) => word !== "");
   const base = words[0] === "max" || words[0] === "default" ? words.shift() : "default";
-  const withheld = withheldUnder(mmu);
+  const objection = objections(mmu, profile);
   const features = new Set(base === "max" ? ALL_FEATURES : DEFAULT_CHOICE.features);
-  for (const feature of withheld) features.delete(feature);
+  for (const feature of ALL_FEATURES) if (objection(feature)) features.delete(feature);
   let { vendor, physicalBits } = DEFAULT_CHOICE;
   for (const word of words) {
     const [key = "", value] = word.split("=", 2);
@@ -45,7 +60,7 @@ export function chooseCpu(text: string, mmu: MmuMode): CpuChoice | Refusal {
       if (!isPhysicalBits(physicalBits))
         return refuse(`cpu: phys-bits ${value} is outside 36 … 52: choose a number between them`);
     } else {
-      const wrong = toggle(features, word, withheld);
+      const wrong = toggle(features, word, objection);
       if (wrong) return wrong;
     }
   }
@@ -55,11 +70,7 @@ export function chooseCpu(text: string, mmu: MmuMode): CpuChoice | Refusal {
 const isPhysicalBits = (bits: number): boolean =>
   Number.isInteger(bits) && bits >= MIN_PHYSICAL_BITS && bits <= MAX_PHYSICAL_BITS;
 
-function toggle(
-  features: Set<Feature>,
-  word: string,
-  withheld: readonly Feature[],
-): Refusal | undefined {
+function toggle(features: Set<Feature>, word: string, objection: Objection): Refusal | undefined {
   const sign = word[0];
   const feature = BY_NAME.get(plain(word.slice(1)));
   if ((sign !== "+" && sign !== "-") || !feature)
@@ -69,10 +80,8 @@ function toggle(
   if (sign === "-") features.delete(feature);
   else if (UNBUILT_FEATURES.includes(feature))
     return refuse(`cpu: ${feature} is not there yet: leave it out`);
-  else if (withheld.includes(feature))
-    return refuse(
-      `cpu: ${feature} cannot be offered under shadow paging: leave it out or choose another mmu`,
-    );
-  else features.add(feature);
+  const why = sign === "+" ? objection(feature) : undefined;
+  if (why) return refuse(`cpu: ${feature} ${why}: leave it out or choose another mmu or era`);
+  if (sign === "+") features.add(feature);
   return undefined;
 }

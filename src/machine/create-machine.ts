@@ -1,4 +1,5 @@
 import { HostMemory, hostMemoryBytes } from "../host";
+import { profileOf } from "../kvm";
 import { type CpuModel, cpuModel, Engine, type PagingFeatures } from "../x86";
 import { BarePlatform } from "./bare-platform";
 import { wrongOptions } from "./check-options";
@@ -11,7 +12,7 @@ import { layoutMemory, WASM_PAGE } from "./memory-map";
 import type { BoardHost } from "./pc-board";
 import { PcMachine } from "./pc-machine";
 import type { Platform } from "./platform";
-import type { Refusal } from "./refusal";
+import { type Refusal, refuse } from "./refusal";
 
 /** A machine with its image loaded, stopped before the first instruction; or why there is none. */
 export function createMachine(
@@ -19,7 +20,9 @@ export function createMachine(
 ): { readonly kind: "machine"; readonly machine: Machine } | Refusal {
   const wrong = wrongOptions(options);
   if (wrong) return wrong;
-  const cpu = chooseCpu(options.cpu ?? "", options.mmu);
+  const profile = profileOf(options.era);
+  if ("kind" in profile) return refuse(profile.reason);
+  const cpu = chooseCpu(options.cpu ?? "", options.mmu, profile);
   if ("kind" in cpu) return cpu;
   const image = loadImage({
     image: options.image,
@@ -50,7 +53,7 @@ export function createMachine(
     if (!zones || options.mmu === "none")
       return new BarePlatform(memory, hostBase, slots, host, pagingFeatures);
     const frames = new HostMemory(memory, hostBase, zones);
-    const shadow = new KvmPlatform(memory, frames, host, pagingFeatures, options.mmu);
+    const shadow = new KvmPlatform(memory, frames, host, pagingFeatures, options.mmu, profile);
     refused = shadow.addSlots(slots);
     refused ??= shadow.host.limit(options.hostMemory);
     if (options.check) shadow.checkEntries();

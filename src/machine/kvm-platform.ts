@@ -5,7 +5,7 @@ import {
   performHostAction,
   type ZonePages,
 } from "../host";
-import { type PagingEngine, SLOT_FLAG, Vm } from "../kvm";
+import { type PagingEngine, type Profile, SLOT_FLAG, Vm } from "../kvm";
 import {
   type Engine,
   type Gpa,
@@ -67,12 +67,14 @@ export class KvmPlatform implements Platform {
     private readonly boardHost: BoardHost,
     features: PagingFeatures,
     paging: PagingEngine,
+    profile: Profile,
   ) {
     const { trace } = boardHost;
     this.process = new HostProcess(frames, trace);
     this.host = new HostControl(this.process, trace);
     frames.onFree = (frame) => this.bytesWritten(frames.offsetOf(frame), PAGE_SIZE);
-    this.vm = new Vm({ memory, host: frames, process: this.process, trace, features, paging });
+    const owner = this.process;
+    this.vm = new Vm({ memory, host: frames, process: owner, trace, features, paging, profile });
   }
 
   /** Maps and registers the guest's memory; done once, before anything is loaded. */

@@ -1,4 +1,4 @@
-import type { PagingEngine, Vm } from "../kvm";
+import type { Era, PagingEngine, Vm } from "../kvm";
 import type { CpuState, Gpa, Gva, Hpa, Hva, PagingFeatures, Trace, TraceEvent } from "../x86";
 import type { HostControl } from "./host-control";
 import type { MemoryBacking } from "./slot-backing";
@@ -18,7 +18,8 @@ export interface MachineOptions {
   readonly memory: number;
   readonly vcpus: number;
   readonly mmu: MmuMode;
-  readonly era: "modern";
+  /** Whose MMU the hypervisor imitates. */
+  readonly era: Era;
   /** The processors, as `chooseCpu` reads them: "max,vendor=intel,phys-bits=46,-smap". */
   readonly cpu?: string;
   /** Slots in place of the default one at gpa 0. */

@@ -22,6 +22,8 @@ describe("arguments of run", () => {
         "2",
         "--mmu",
         "none",
+        "--era",
+        "2012",
         "--cpu",
         "max,-smap",
         "--max-instructions",
@@ -40,6 +42,7 @@ describe("arguments of run", () => {
         vcpus: 2,
         mmu: "none",
         cpu: "max,-smap",
+        era: "2012",
         maxInstructions: 1_000_000,
         trace: ["kvm_mmu_*", "kvm_exit"],
         check: true,
@@ -72,7 +75,10 @@ describe("arguments of run", () => {
       refusal("g", "--mmu", "soft"),
       "--mmu: there is no mode soft; choose shadow, ept, npt or none",
     );
-    assert.match(String(refusal("g", "--era", "2010")), /^--era: 2010 is not there yet/);
+    assert.match(
+      String(refusal("g", "--era", "1999")),
+      /^--era: era "1999" is not an era: use one of 2010/,
+    );
     assert.match(String(refusal("g", "--memory", "lots")), /^--memory: lots is not a size/);
     assert.match(String(refusal("g", "--vcpus", "0")), /^--vcpus: 0 is not a whole number above 0/);
     assert.match(String(refusal("g", "--stats", "xml")), /^--stats: xml is no format: choose json/);

@@ -6,8 +6,9 @@ import { type Sptep, spteValue } from "./spte";
 import type { MmuState } from "./state";
 
 /** Fields of the events that print a whole shadow page. */
-export const pageFields = (page: ShadowPage) => ({
-  gen: page.mmuValidGen,
+export const pageFields = (state: MmuState, page: ShadowPage) => ({
+  // Kernels without generations print none.
+  gen: state.profile.invalidation === "generation" ? page.mmuValidGen : undefined,
   gfn: page.gfn,
   role: page.role,
   level: roleLevel(page.role),
@@ -22,7 +23,7 @@ export const pageFields = (page: ShadowPage) => ({
 export type PageEvent = "kvm_mmu_sync_page" | "kvm_mmu_unsync_page" | "kvm_mmu_prepare_zap_page";
 
 export function announcePage(state: MmuState, name: PageEvent, page: ShadowPage): void {
-  if (state.trace.wants(name)) state.trace.emit(name, pageFields(page));
+  if (state.trace.wants(name)) state.trace.emit(name, pageFields(state, page));
 }
 
 /** Why an spte went away (`spte_drop`). */
@@ -38,7 +39,8 @@ export type DropReason =
   | "recycle"
   | "direct-access-change"
   | "new-frame"
-  | "mmio-stale";
+  | "mmio-stale"
+  | "age";
 
 export function announceDrop(
   state: MmuState,

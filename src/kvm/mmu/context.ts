@@ -15,6 +15,7 @@ import { ROLE, type RoleWord } from "./role";
 import { NO_ROOT, type Root } from "./root";
 import type { Sptep } from "./spte";
 import { newVcpuStats, type VcpuStats } from "./stats";
+import { newWriteRun } from "./write-run";
 
 /** KVM_MMU_NUM_PREV_ROOTS. */
 export const PREV_ROOTS = 3;
@@ -60,6 +61,7 @@ export class MmuContext {
   requests = 0;
   /** Where the last emulation was replaced by zapping the table: the same again is emulated. */
   lastUnprotect: { readonly rip: bigint; readonly address: bigint } | undefined;
+  readonly writeRun = newWriteRun();
   /** The guest's own fault that the last fault turned out to be; taken by the vCPU. */
   injected: InjectedFault | undefined;
   /** Why the vCPU cannot go on: a sentence for the person. */

@@ -64,7 +64,10 @@ function tableBelow(
   const access = context.walk.inheritedAccess(level);
   const role = childRole(parent.role, false, access, sptep - parent.base);
   const page = getShadowPage(state, context, table, role);
-  if (page.unsyncChildren > 0) syncChildren(state, context, page);
+  if (page.unsyncChildren > 0) {
+    if (state.profile.foundUnsyncChildren === "now") syncChildren(state, context, page);
+    else state.request(context, "mmuSync");
+  }
   return page;
 }
 

@@ -6,7 +6,8 @@ import { ROLE, type RoleWord, roleLevel } from "./role";
 import { type ShadowFrame, ShadowPage } from "./shadow-page";
 import type { MmuState } from "./state";
 import { syncPage } from "./sync";
-import { commitZap, type InvalidList, prepareZap } from "./zap";
+import { unlinkUnsync } from "./unsync";
+import { commitZap, flushOrZap, type InvalidList, prepareZap } from "./zap";
 
 /** Where a new page gets its frame and its header from, when they were put by before. */
 export interface PageCache {
@@ -29,7 +30,10 @@ export function getShadowPage(
   const found = findPage(state, context, frame, role);
   const page = found ?? allocatePage(state, context, frame, role, takeFrame(state, cache));
   if (state.trace.wants("kvm_mmu_get_page"))
-    state.trace.emit("kvm_mmu_get_page", { ...pageFields(page), created: found === undefined });
+    state.trace.emit("kvm_mmu_get_page", {
+      ...pageFields(state, page),
+      created: found === undefined,
+    });
   return page;
 }
 
@@ -59,7 +63,8 @@ function findPage(
     }
     if (page.role !== role) {
       // The frame becomes an upper-level table: it may not be writable through a page gone unsync.
-      if (roleLevel(role) > 1 && page.unsync) prepareZap(state, page, list);
+      const zaps = state.profile.unsyncTwin === "zap";
+      if (zaps && roleLevel(role) > 1 && page.unsync) prepareZap(state, page, list);
       continue;
     }
     if (role & ROLE.direct) {
@@ -105,6 +110,21 @@ function allocatePage(
   state.active.add(page);
   state.usedPages++;
   state.hash.insert(page);
-  if (page.hasGptes) accountShadowed(state, page);
+  if (!page.hasGptes) return page;
+  accountShadowed(state, page);
+  if (context && page.level > 1 && state.profile.unsyncTwin === "sync")
+    syncTwins(state, context, frame);
   return page;
+}
+
+/** The frame has become an upper-level table: its level-1 pages may no longer be unsync (kvm_sync_pages). */
+function syncTwins(state: MmuState, context: MmuContext, frame: Gfn): void {
+  const list: InvalidList = [];
+  let flush = false;
+  for (const page of [...state.hash.bucket(frame)]) {
+    if (page.gfn !== frame || !page.unsync || state.isObsolete(page)) continue;
+    unlinkUnsync(state, page);
+    if (syncPage(state, context, page, list) === "flush") flush = true;
+  }
+  flushOrZap(state, list, flush, "unsync pages of a new table synced");
 }

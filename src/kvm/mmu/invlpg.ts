@@ -1,7 +1,10 @@
 import { PFEC } from "../../x86";
 import type { MmuContext } from "./context";
 import { dropMmioCache, entryOf, topPage } from "./mmio";
+import { recreateSpte } from "./prefetch";
 import type { Root } from "./root";
+import type { ShadowPage } from "./shadow-page";
+import type { Sptep } from "./spte";
 import type { MmuState } from "./state";
 import { canSync, syncSpte } from "./sync";
 import { childAt } from "./unsync";
@@ -49,13 +52,23 @@ export function invalidateAddress(
   while (page) {
     const sptep = entryOf(page, va);
     if (page.unsync) {
-      const outcome = canSync(context, page)
-        ? syncSpte(state, context, page, sptep - page.base, "invlpg")
-        : "gone";
-      if (outcome === "gone") zapEntry(state, page, sptep, "invlpg");
-      if (outcome !== "same") state.flushRemoteTlbs("invlpg");
+      if (renew(state, context, page, sptep)) state.flushRemoteTlbs("invlpg");
     }
     if (page.unsyncChildren === 0) return;
     page = childAt(state, sptep);
   }
+}
+
+/** Brings an entry of an unsync page in line with its gpte. True when TLBs must be flushed. */
+function renew(state: MmuState, context: MmuContext, page: ShadowPage, sptep: Sptep): boolean {
+  const index = sptep - page.base;
+  const fits = canSync(context, page);
+  if (state.profile.invlpg === "recreate") {
+    const dropped = zapEntry(state, page, sptep, "invlpg");
+    if (fits) recreateSpte(state, context, page, index);
+    return dropped;
+  }
+  const outcome = fits ? syncSpte(state, context, page, index, "invlpg") : "gone";
+  if (outcome === "gone") zapEntry(state, page, sptep, "invlpg");
+  return outcome !== "same";
 }

@@ -40,7 +40,8 @@ export function makeSpte(
   const level = roleLevel(role);
   const adOff = (role & ROLE.adDisabled) !== 0;
   let hi = format.leafHi | (adOff ? AD_KIND.disabled : AD_KIND.enabled);
-  if (!intent.prefetch || intent.synchronizing) lo |= format.accessed;
+  if (!intent.prefetch || (intent.synchronizing && state.profile.syncLeaf === "changed"))
+    lo |= format.accessed;
   if (access & ACC.user) lo |= format.user;
   const exec = access & ACC.exec && !(level > 1 && state.knobs.nxHugePages);
   if (exec) lo |= format.exec;

@@ -22,7 +22,7 @@ export function cacheMmio(
   access: number,
 ): void {
   const slots = slotsOf(state);
-  if (slots.updateInProgress) return;
+  if (slots.updateInProgress || !state.profile.mmioCache) return;
   context.mmioCache = {
     gva: context.direct ? undefined : fault.address & ~0xfffn,
     gfn: fault.gfn,
@@ -105,6 +105,7 @@ function isCurrentMmio(state: MmuState, lo: number, hi: number): boolean {
   if (slots.updateInProgress) return false;
   const current = state.format.storedGeneration(slots.generation);
   const generation = state.format.mmioGeneration(lo, hi);
+  if (!state.format.storesGeneration) return true;
   if (state.trace.wants("check_mmio_spte"))
     state.trace.emit("check_mmio_spte", {
       spte: spteValue(lo, hi),

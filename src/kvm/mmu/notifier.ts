@@ -6,7 +6,7 @@ import { tdpUnmapRange } from "../tdp/zap";
 import { reachPoint } from "./announce";
 import { changePte } from "./change-pte";
 import { pteListEntries } from "./pte-list";
-import { zapRmap } from "./rmap";
+import { dropSpte, zapRmap } from "./rmap";
 import type { Sptep } from "./spte";
 import { ageSpte, isYoungAt } from "./spte-write";
 import type { MmuState } from "./state";
@@ -66,11 +66,19 @@ export class VmNotifier implements MmuNotifier {
   clearYoung(range: HvaRange): boolean {
     this.announce("kvm_age_hva", range);
     let young = false;
-    for (const sptep of this.leaves(range)) if (ageSpte(this.state, sptep)) young = true;
+    const { state } = this;
+    const agesByDropping = state.format.accessed === 0;
+    for (const sptep of this.leaves(range)) {
+      if (agesByDropping) dropSpte(state, sptep, "age");
+      if (agesByDropping || ageSpte(state, sptep)) young = true;
+    }
+    if (young && agesByDropping) state.flushRemoteTlbs("aged without A bits");
     return this.anyTree(range, tdpAge) || young;
   }
   testYoung(range: HvaRange): boolean {
     this.announce("kvm_test_age_hva", range);
+    // Without A bits nobody can tell without dropping the entries.
+    if (this.state.format.accessed === 0) return false;
     const young = this.leaves(range).some((sptep) => isYoungAt(this.state, sptep));
     return young || this.anyTree(range, tdpTestAge);
   }

@@ -3,7 +3,7 @@ import type { MmuKnobs } from "./knobs";
 import { unaccountNxHugePage } from "./nx-huge-pages";
 import { slotOf } from "./rmap";
 import type { MmuState } from "./state";
-import { flushOrZap, type InvalidList, prepareZap, zapAllFast } from "./zap";
+import { flushOrZap, type InvalidList, invalidateAll, prepareZap } from "./zap";
 
 /**
  * One turn of the recovery worker (kvm_recover_nx_huge_pages): the oldest of the pages that stand for a
@@ -32,5 +32,5 @@ export function recoverNxHugePages(state: MmuState): number {
 export function setNxHugePages(state: MmuState, on: boolean): void {
   if (state.knobs.nxHugePages === on) return;
   state.knobs = { ...state.knobs, nxHugePages: on } satisfies MmuKnobs;
-  zapAllFast(state);
+  invalidateAll(state);
 }

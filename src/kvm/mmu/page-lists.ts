@@ -2,32 +2,37 @@ import type { Gfn } from "../../x86";
 import type { RoleWord } from "./role";
 import type { ShadowPage } from "./shadow-page";
 
-const BUCKETS = 4096;
 /** 2^32 / golden ratio, odd: the usual multiplier of a multiplicative hash. */
 const MULTIPLIER = 0x9e3779b1;
 
 /** `mmu_page_hash`: every page that is not zapped, by gfn. Newest first in its bucket. */
 export class PageHash {
-  private readonly buckets: (ShadowPage[] | undefined)[] = new Array(BUCKETS).fill(undefined);
+  private readonly buckets: (ShadowPage[] | undefined)[];
 
-  private static slot(frame: Gfn): number {
+  /** 4096 buckets over which gfns are scattered, or 1024 by their low bits as in older kernels. */
+  constructor(private readonly size: 1024 | 4096) {
+    this.buckets = new Array(size).fill(undefined);
+  }
+
+  private slot(frame: Gfn): number {
+    if (this.size === 1024) return frame % 1024;
     return Math.imul((frame % 2 ** 32) ^ Math.floor(frame / 2 ** 32), MULTIPLIER) >>> 20;
   }
 
   /** The pages whose gfn hashes like this one, newest first: the caller compares gfns. */
   bucket(frame: Gfn): readonly ShadowPage[] {
-    return this.buckets[PageHash.slot(frame)] ?? NO_PAGES;
+    return this.buckets[this.slot(frame)] ?? NO_PAGES;
   }
 
   insert(page: ShadowPage): void {
-    const at = PageHash.slot(page.gfn);
+    const at = this.slot(page.gfn);
     const bucket = this.buckets[at];
     if (bucket) bucket.unshift(page);
     else this.buckets[at] = [page];
   }
 
   remove(page: ShadowPage): void {
-    const bucket = this.buckets[PageHash.slot(page.gfn)];
+    const bucket = this.buckets[this.slot(page.gfn)];
     const at = bucket?.indexOf(page) ?? -1;
     if (!bucket || at < 0) throw new Error(`page hash: no page ${page.serial} for gfn ${page.gfn}`);
     bucket.splice(at, 1);

@@ -43,6 +43,22 @@ export function prefetchAround(state: MmuState, context: MmuContext, sptep: Spte
   }
 }
 
+/**
+ * Makes one entry of a level-1 page anew from its gpte, if the guest uses that already: what kernels
+ * before 2021 did after a write to the table and after INVLPG (FNAME(update_pte)).
+ */
+export function recreateSpte(
+  state: MmuState,
+  context: MmuContext,
+  page: ShadowPage,
+  index: number,
+): void {
+  const entry = state.scratchEntry;
+  if (!state.guest.readEntry(gpteAddress(page, index), gpteBytes(page), entry)) return;
+  if (!isPrefetchable(entry, context.mode.guestRules.reserved)) return;
+  prefetchOne(state, context, page, index, gpteGfn(entry), gpteAccess(page, entry));
+}
+
 /** False when there is no writable resident host page, or the slot logs and would miss the write. */
 function prefetchOne(
   state: MmuState,
@@ -59,5 +75,6 @@ function prefetchOne(
   if (pfn === undefined || !state.hostProcess.isWritable(at)) return false;
   const target = { slot, gfn: frame, pfn, access, hostWritable: true, write: false };
   mmuSetSpte(state, context, page.base + index, target, ON_PREFETCH);
+  context.writeRun.updated = page.base + index;
   return true;
 }

@@ -1,17 +1,18 @@
 import { type Gpa, gfnOf, gpa, pageOffset } from "../../x86";
 import type { MmuContext } from "./context";
+import { countsAsFlood } from "./flooding";
 import { gpteBytes } from "./guest-entry";
+import { recreateSpte } from "./prefetch";
 import { ROLE, roleLevel, roleQuadrant } from "./role";
 import { ENTRIES, type ShadowPage } from "./shadow-page";
 import type { MmuState } from "./state";
+import { canSync } from "./sync";
 import { flushOrZap, type InvalidList, prepareZap, zapEntry } from "./zap";
-
-/** Writes in a row after which a table is taken for plain memory. */
-const FLOOD = 3;
 
 /**
  * Brings shadow pages in line after an emulated store of `bytes` at `at`, the memory already written
- * (kvm_mmu_track_write): the entries it touched are emptied, never rebuilt.
+ * (kvm_mmu_track_write): the entries it touched are emptied, and rebuilt
+ * only by older kernels.
  */
 export function trackWrite(state: MmuState, context: MmuContext, at: Gpa, bytes: number): void {
   if (state.indirectShadowPages === 0) return;
@@ -20,11 +21,13 @@ export function trackWrite(state: MmuState, context: MmuContext, at: Gpa, bytes:
   const start = wide && bytes === 4 ? gpa(at - (at % 8)) : at;
   const length = wide && bytes === 4 ? 8 : bytes;
   const written = entryIsNonZero(state, start, length);
+  const recreates = state.profile.gpteWrite === "recreate";
   state.stats.mmu_pte_write++;
   if (state.trace.wants("gpte_write")) announceWrite(state, at, bytes);
   const list: InvalidList = [];
   let flush = false;
   const frame = gfnOf(at);
+  const isFlooded = countsAsFlood(state, context, frame);
   for (const page of [...state.hash.bucket(frame)]) {
     if (page.gfn !== frame || !page.hasGptes || state.isObsolete(page)) continue;
     if (isMisaligned(page, start, length) || isFlooded(page)) {
@@ -36,6 +39,8 @@ export function trackWrite(state: MmuState, context: MmuContext, at: Gpa, bytes:
     for (let i = first; i < first + count; i++) {
       if (zapEntry(state, page, page.base + i, "gpte-write")) flush = true;
       if (written && page.level > 1) state.stats.mmu_pde_zapped++;
+      if (written && page.level === 1 && recreates && canSync(context, page))
+        recreateSpte(state, context, page, i);
     }
   }
   flushOrZap(state, list, flush, "gpte written");
@@ -62,10 +67,6 @@ function isMisaligned(page: ShadowPage, at: Gpa, bytes: number): boolean {
   const crosses = Math.floor(offset / size) !== Math.floor((offset + bytes - 1) / size);
   return crosses || bytes < 4;
 }
-
-/** Level-1 tables go unsync instead. */
-const isFlooded = (page: ShadowPage): boolean =>
-  page.level > 1 && ++page.writeFloodingCount >= FLOOD;
 
 /** The sptes that stand for the entry at `at`: two for a 4-byte directory entry, none in another quadrant. */
 function entriesWritten(page: ShadowPage, at: Gpa): { first: number; count: number } {

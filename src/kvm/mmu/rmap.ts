@@ -44,6 +44,7 @@ export function rmapAdd(
   const page = state.pageOf(sptep);
   const { level } = page;
   page.recordTranslation(sptep - page.base, frame, access);
+  if (state.profile.slotBitmap) page.slotBitmap |= 1 << slot.id;
   const before = rmapHead(slot, frame, level);
   const count = pteListCount(before);
   const head = pteListAdd(before, sptep);
@@ -109,6 +110,10 @@ export function writeProtectGfn(state: MmuState, slot: MemorySlot, frame: Gfn): 
   for (const level of LEAF_LEVELS) {
     const head = rmapHead(slot, frame, level);
     if (head === 0) continue;
+    if (level > 1 && state.profile.largeOverTable === "drop") {
+      flush = zapRmap(state, slot, frame, level, "large-replace") || flush;
+      continue;
+    }
     if (typeof head === "number") flush = writeProtectSpte(state, head, true) || flush;
     else for (const sptep of head) flush = writeProtectSpte(state, sptep, true) || flush;
   }

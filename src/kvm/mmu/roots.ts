@@ -36,7 +36,7 @@ function longRoot(state: MmuState, context: MmuContext): Root {
   if (context.direct) return directRoot(state, context);
   const pgd = context.cpu.cr3;
   const frame = topFrame(context);
-  if (!isVisible(state, frame)) return { kind: "dummy", pgd };
+  if (!isVisible(state, frame)) return absentRoot(state, context, pgd);
   return { kind: "page", page: takeRoot(state, context, frame, mode.rootRole), pgd };
 }
 
@@ -56,7 +56,7 @@ function paeRoot(state: MmuState, context: MmuContext): Root {
   const pgd = direct ? 0n : context.cpu.cr3;
   const role = withLevel(mode.rootRole, PAE_LEVELS - 1);
   const wide = (role & ROLE.has4ByteGpte) === 0;
-  if (!wide && !isVisible(state, topFrame(context))) return { kind: "dummy", pgd };
+  if (!wide && !isVisible(state, topFrame(context))) return absentRoot(state, context, pgd);
   const pages: (ShadowPage | undefined)[] = [];
   for (let i = 0; i < PAE_ROOTS; i++) {
     const frame = direct ? gfn(i << 18) : wide ? pdptrTable(context, i) : topFrame(context);
@@ -74,6 +74,14 @@ function paeRoot(state: MmuState, context: MmuContext): Root {
 
 const isVisible = (state: MmuState, frame: Gfn): boolean =>
   state.slotSets[0]!.find(frame)?.visible === true;
+
+/** CR3 points outside the slots: every access faults, or, in older kernels, the vCPU shuts down. */
+function absentRoot(state: MmuState, context: MmuContext, pgd: bigint): Root {
+  const { absentRoot: kind, kernels } = state.profile;
+  if (kind === "triple-fault")
+    context.failure = `triple fault: CR3 0x${pgd.toString(16)} points outside the memslots, where kernels ${kernels} shut the vCPU down`;
+  return { kind: "dummy", pgd };
+}
 
 /** Frame of the table that CR3 names outside PAE paging. */
 const topFrame = ({ mode, cpu }: MmuContext): Gfn =>
@@ -167,6 +175,11 @@ export const pcidOf = (pgd: bigint): number => Number(pgd & 0xfffn);
  * synced only if the guest asked for a flush. Otherwise the root is built at the next entry.
  */
 export function switchPgd(state: MmuState, context: MmuContext, pgd: bigint): void {
+  if (state.profile.cachedRoots === 0) {
+    freeCurrentRoot(state, context);
+    dropMmioCache(context);
+    return;
+  }
   const list: InvalidList = [];
   if (context.root.kind !== "page") context.root = freeRoot(state, context, context.root, list);
   const hit = rotate(state, context, pgd, list);

@@ -60,6 +60,8 @@ export class ShadowPage {
   readonly shadowedTranslation: Float64Array | undefined;
   /** Made because a fetch may not be served by a huge leaf (`nx_huge_page_disallowed`). */
   nxHugePageDisallowed = false;
+  /** Bit n: an entry maps slot n, or did (older kernels' `slot_bitmap`; slots that share memory may be missed). */
+  slotBitmap = 0;
   /** Neighbours in the active list. */
   newer: ShadowPage | undefined;
   older: ShadowPage | undefined;

@@ -59,7 +59,7 @@ export class MmuState {
     { length: ADDRESS_SPACES },
     (_, asId) => new SlotSet(asId),
   );
-  readonly hash = new PageHash();
+  readonly hash: PageHash;
   readonly active = new ActiveList();
   /** Pages zapped while a root slot held them: on no list until their count falls. */
   readonly pinned = new Set<ShadowPage>();
@@ -106,6 +106,7 @@ export class MmuState {
     readonly tdpMmu?: TdpMmu,
   ) {
     this.words = memory.words;
+    this.hash = new PageHash(profile.hashBuckets);
     this.firstFrame = memory.zones.mmu.offset / 4096;
     this.guest = new GuestMemory(memory, hostProcess, this.slotSets[0]!, (slot, frame) =>
       this.markDirty(slot, frame, "written by KVM"),

@@ -55,7 +55,8 @@ export function syncSpte(
     dropSpte(state, sptep, reason);
     return "flush";
   }
-  if (page.accessAt(index) === access) return "same";
+  const { syncLeaf } = state.profile;
+  if (page.accessAt(index) === access && syncLeaf === "changed") return "same";
   page.recordTranslation(index, frame, access);
   const slot = slotOf(state, page, frame);
   if (!slot) throw new Error(`gfn 0x${frame.toString(16)} is mapped but in no slot`);
@@ -92,7 +93,16 @@ function syncEntries(state: MmuState, context: MmuContext, page: ShadowPage): Sy
     if (one === "gone") return one;
     if (one === "flush") outcome = one;
   }
-  return outcome;
+  const { emptyAfterSync } = state.profile;
+  return emptyAfterSync === "zap" && isBare(state, page) ? "gone" : outcome;
+}
+
+/** Nothing is left in the page. */
+function isBare(state: MmuState, page: ShadowPage): boolean {
+  const { words, format } = state;
+  for (let word = 2 * page.base; word < 2 * (page.base + ENTRIES); word += 2)
+    if (!format.isEmpty(words[word]!, words[word + 1]!)) return false;
+  return true;
 }
 
 /** Syncs a page, or zaps it where that cannot be. The unsync flag is not touched. */

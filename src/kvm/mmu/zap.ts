@@ -115,8 +115,22 @@ export function zapOldest(state: MmuState, wanted: number): number {
   return zapped;
 }
 
+/** Takes every page down, because a slot went or the process ends. */
+export function invalidateAll(state: MmuState): void {
+  if (state.profile.invalidation === "generation") zapAllFast(state);
+  else zapEach(state);
+}
+
+/** Page by page with the lock held all the time (kvm_mmu_zap_all of older kernels). */
+function zapEach(state: MmuState): void {
+  const list: InvalidList = [];
+  for (let page = state.active.tail; page; page = state.active.tail) prepareZap(state, page, list);
+  commitZap(state, list);
+  state.requestAll("freeObsoleteRoots");
+}
+
 /** Makes every page obsolete in one step, then takes them down: what a deleted or moved slot needs. */
-export function zapAllFast(state: MmuState): void {
+function zapAllFast(state: MmuState): void {
   if (state.trace.wants("kvm_mmu_zap_all_fast"))
     state.trace.emit("kvm_mmu_zap_all_fast", {
       gen: state.mmuValidGen,

@@ -14,7 +14,7 @@ export function newTdpPage(state: MmuState, frame: Gfn, role: RoleWord): ShadowP
   const page = new ShadowPage({ gfn: frame, role }, place, birth);
   state.adopt(page);
   if (state.trace.wants("kvm_mmu_get_page"))
-    state.trace.emit("kvm_mmu_get_page", { ...pageFields(page), created: true });
+    state.trace.emit("kvm_mmu_get_page", { ...pageFields(state, page), created: true });
   return page;
 }
 

@@ -20,7 +20,7 @@ function refusalOf(kind: GuestKind): string | undefined {
   if (kind.mmu === "none") return kind.era === "modern" ? undefined : "";
   const profile = profileOf(kind.era);
   if ("reason" in profile) return profile.reason;
-  if (kind.mode === "5-level" && !profile.cpuFeatures.recent) return "";
+  if (kind.mode === "5-level" && profile.unknownFeatures.includes("la57")) return "";
   const world = new World({ ...PLAIN_SETUP, ...kind, tlb: [ENDLESS] });
   return world.subject.vm?.vcpus[0]?.failure;
 }

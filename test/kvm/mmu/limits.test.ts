@@ -39,7 +39,7 @@ describe("limits", () => {
   });
 
   it("F-005 a lookup visits one bucket", () => {
-    const hash = new PageHash();
+    const hash = new PageHash(4096);
     const birth = { serial: 0, mmuValidGen: 0, gpteExt: 0 };
     for (let i = 0; i < 4096; i++)
       hash.insert(new ShadowPage({ gfn: gfn(i), role: 0x3781 }, { spt: hpa(0), base: 0 }, birth));

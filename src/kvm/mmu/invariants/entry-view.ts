@@ -43,7 +43,10 @@ export class EntryView {
     return this.state.format.isHostWritable(this.lo, this.hi);
   }
   get mmuWritable(): boolean {
-    return this.state.format.isMmuWritable(this.lo, this.hi);
+    const { format } = this.state;
+    return format.marksMmuWritable
+      ? format.isMmuWritable(this.lo, this.hi)
+      : (this.lo & WRITABLE) !== 0;
   }
   /** `ACC` bits that the hardware grants through this entry. */
   get grants(): number {

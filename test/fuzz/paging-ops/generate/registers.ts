@@ -9,14 +9,15 @@ import type { Generator } from "./scene";
 /** Bits of CR4 that a guest of this engine and era has. Shadow paging offers no protection keys. */
 function cr4Bits({ mmu, era }: Setup): bigint[] {
   const profile = profileOf(era);
-  const has = "cpuFeatures" in profile ? profile.cpuFeatures : undefined;
+  const has = (feature: string): boolean =>
+    "era" in profile && !profile.unknownFeatures.includes(feature);
   return [
     CR4.PGE,
     CR4.PSE,
-    ...(has?.smep ? [CR4.SMEP] : []),
-    ...(has?.smap ? [CR4.SMAP] : []),
-    ...(has?.recent ? [CR4.PCIDE] : []),
-    ...(has?.recent && mmu !== "shadow" ? [CR4.PKE] : []),
+    ...(has("smep") ? [CR4.SMEP] : []),
+    ...(has("smap") ? [CR4.SMAP] : []),
+    ...(has("pcid") ? [CR4.PCIDE] : []),
+    ...(has("pku") && mmu !== "shadow" ? [CR4.PKE] : []),
   ];
 }
 

@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { GUEST_HVA, performHostAction } from "../../src/host";
+import { OF_2010, OF_2012, type Profile } from "../../src/kvm";
+import { CR0, gfn } from "../../src/x86";
+import { checked } from "../kvm/checked";
+import { Guest } from "../kvm/guest";
+import { firstGuest, sp, touchedGuest } from "../kvm/tables";
+
+/** Flag sets of the golden traces (reference 5.0) as the older kernels write them. */
+interface Era {
+  readonly profile: Profile;
+  /** A leaf for reads, and one for writes before the hardware has set D. */
+  readonly read: bigint;
+  readonly write: bigint;
+  readonly hostWritable: bigint;
+}
+const NONLEAF = 0x27n;
+const D = 0x40n;
+const A = 0x20n;
+const ERAS: readonly Era[] = [
+  { profile: OF_2010, read: 0x225n, write: 0x227n, hostWritable: 0x200n },
+  { profile: OF_2012, read: 0x425n, write: 0xc27n, hostWritable: 0x400n },
+];
+
+for (const { profile, read, write, hostWritable } of ERAS) {
+  const options = { ...checked, profile };
+  const era = profile.era;
+  const leaf = (frame: number, flags: bigint): bigint => (BigInt(0x100000 + frame) << 12n) | flags;
+  const touched = (): Guest => touchedGuest(options);
+
+  describe(`golden traces of ${era}`, () => {
+    it(`G1 F-046 F-056 F-057 in ${era}: first touch`, () => {
+      const g = firstGuest(options).enter();
+      g.log.length = 0;
+      g.read(3, 0x5000);
+      assert.equal(g.spte(sp(0)), 0x200001000n | NONLEAF);
+      assert.equal(g.spte(sp(3, 5)), leaf(9, read));
+      assert.ok(
+        g
+          .events(["kvm_mmu_get_page"])[0]
+          ?.startsWith("kvm_mmu_get_page: sp gfn 2 3 pae q0 wux nxe root 0 sync new"),
+      );
+      g.write(3, 0x5000, 1);
+      assert.equal(g.spte(sp(3, 5)), leaf(9, write | D), "the hardware set D");
+      assert.equal(g.entryAt(0x4028), 0x9067n);
+      assert.deepEqual(g.read(3, 0x7000), { kind: "fault", error: 4, cr2: 0x7000n });
+    });
+
+    it(`G2 F-074 F-075 in ${era}: a table shared by two roots, and no root is kept`, () => {
+      const g = touched().entry(0xa000, 0x2027);
+      g.movCr3(0xa000);
+      const [first] = g.vm.pagesOf(gfn(1));
+      assert.equal(first?.rootCount, 0);
+      g.read(3, 0x5000);
+      assert.equal(g.vm.pagesOf(gfn(2))[0]?.parentPtes instanceof Object, true, "multimapped");
+      g.log.length = 0;
+      g.movCr3(0x1000);
+      assert.match(g.events(["kvm_mmu_get_page"])[0] ?? "", /gfn 1 4 .* existing$/);
+      assert.deepEqual(
+        g.vcpu.prevRoots.map((root) => root === undefined),
+        [true, true, true],
+      );
+    });
+
+    it(`G3 F-116 in ${era}: invlpg makes the spte anew`, () => {
+      const g = touched().entry(0x4030, 0x4067).entry(0xb000, 7);
+      g.write(0, 0x6028, 0xb067);
+      assert.equal(g.vm.stats.mmu_unsync, 1);
+      g.invlpg(0x5000);
+      assert.equal(g.spte(sp(3, 5)), leaf(0xb, write & ~A), "present at once, not used yet");
+      const { pf_taken } = g.vcpu.mmu.stats;
+      assert.deepEqual(g.read(3, 0x5000), { kind: "ok", value: 7n, emulated: false });
+      assert.equal(g.vcpu.mmu.stats.pf_taken, pf_taken);
+    });
+
+    it(`G3b F-090 in ${era}: a CR3 reload syncs`, () => {
+      const g = touched().entry(0x4030, 0x4067);
+      g.write(0, 0x6028, 0xb067);
+      g.movCr3(0x1000);
+      assert.equal(g.vm.stats.mmu_unsync, 0);
+      assert.equal(g.spte(sp(3, 5)), 0n);
+      assert.equal(g.spte(sp(3, 6)), leaf(4, hostWritable | 0x5n), "read-only, made anew");
+      g.write(0, 0x6028, 0xb067);
+      assert.equal(g.vm.stats.mmu_unsync, 1);
+    });
+
+    it(`in ${era} a page that a sync leaves empty goes`, () => {
+      const g = touched().entry(0x9008, 0).entry(0x3008, 0xc067).entry(0xc028, 0x9067);
+      g.entry(0xc030, 0x4067);
+      // gva 0x206000 maps the page table of gva 0x5000, through another table.
+      g.write(0, 0x206028, 0);
+      assert.equal(g.vm.pagesOf(gfn(4))[0]?.unsync, true);
+      g.movCr3(0x1000);
+      assert.deepEqual(g.vm.pagesOf(gfn(4)), []);
+      assert.deepEqual(g.read(3, 0x5000), { kind: "fault", error: 4, cr2: 0x5000n });
+    });
+
+    it(`G4 F-087 in ${era}: the store to an upper table is emulated`, () => {
+      const g = touched().entry(0x4038, 0x3067);
+      assert.deepEqual(g.write(0, 0x7008, 0x5067), { kind: "ok", value: 0x5067n, emulated: true });
+      assert.deepEqual([g.vm.stats.mmu_pte_write, g.vm.stats.mmu_pde_zapped], [1, 1]);
+      g.write(0, 0x7000, 0x4067);
+      assert.equal(g.spte(sp(2)), 0n);
+    });
+
+    it(`F-087 in ${era}: an spte of a level-1 table is made anew after an emulated store`, () => {
+      const g = touched().entry(0xb000, 7);
+      g.emulatedStore(0x4028, 0xb067);
+      assert.equal(g.spte(sp(3, 5)), leaf(0xb, write & ~A));
+    });
+
+    it(`G4b F-080 in ${era}: three stores in a row zap the page`, () => {
+      const g = touched().entry(0x2008, 0x6067).entry(0x6000, 0x8067).entry(0x8000, 0x9067);
+      g.entry(0x4040, 0x6067);
+      g.read(3, 0x40000000);
+      for (let i = 0; i < 3; i++) g.write(0, 0x8010, 0x8067);
+      assert.equal(g.vm.stats.mmu_flooded, 1);
+      assert.deepEqual(g.vm.pagesOf(gfn(6)), []);
+      g.write(0, 0x8010, 0x8067);
+      assert.equal(g.vm.stats.mmu_pte_write, 3, "native from now on");
+    });
+
+    it(`G8 in ${era}: a 2M guest page on 4K host pages`, () => {
+      const g = firstGuest(options).entry(0x3008, 0x2000a7).enter();
+      g.read(3, 0x203000);
+      assert.equal(g.spte(sp(3, 3)), leaf(0x203, read));
+      g.write(3, 0x203000, 1);
+      assert.equal(g.spte(sp(4, 3)), leaf(0x203, write | D));
+    });
+
+    it(`G11 F-125 F-126 in ${era}: cr0.wp = 0 and its two sptes`, () => {
+      const g = firstGuest(options).entry(0x4028, 0x9065);
+      g.cpu.cr0 &= ~CR0.WP;
+      g.vcpu.restored();
+      g.enter();
+      g.read(0, 0x5000);
+      assert.equal(g.spte(sp(3, 5)), leaf(9, read));
+      g.write(0, 0x5000, 1);
+      assert.equal(g.spte(sp(3, 5)), leaf(9, (write & ~4n) | D));
+      g.read(3, 0x5000);
+      assert.equal(g.spte(sp(3, 5)) & 6n, 4n);
+      assert.deepEqual(g.write(3, 0x5000, 1), { kind: "fault", error: 7, cr2: 0x5000n });
+    });
+
+    it(`G13 in ${era}: a slot goes with every page, one by one`, () => {
+      const g = touched();
+      assert.equal(g.setSlot(0, 0, 0, GUEST_HVA), "delete");
+      assert.equal(g.vm.usedPages, 1, "the root is held by the vCPU");
+      assert.deepEqual(g.events(["kvm_mmu_zap_all_fast"]), []);
+      g.vcpu.enter();
+      assert.equal(g.vm.usedPages, 0);
+      assert.match(g.vcpu.failure ?? "", /^triple fault: CR3 0x1000 points outside the memslots/);
+    });
+
+    it(`G13d F-166 in ${era}: the dirty log`, () => {
+      const g = touched();
+      g.write(3, 0x5000, 1);
+      g.setSlot(0, 0, 0x1000, GUEST_HVA, 1);
+      assert.equal(g.spte(sp(3, 5)) & 2n, 0n);
+      g.write(3, 0x5000, 2);
+      const log = g.vm.getDirtyLog(0);
+      assert.ok(log instanceof Uint32Array);
+      assert.equal(log[0], 0x200);
+      assert.equal(g.spte(sp(3, 5)) & 2n, 0n);
+    });
+
+    it(`G14 F-119 in ${era}: the host swaps a page out`, () => {
+      const g = touched();
+      performHostAction(g.process, g.trace, "swap-out", g.vm.slots[0]!.hvaOf(gfn(9)));
+      assert.equal(g.spte(sp(3, 5)), 0n);
+      assert.deepEqual(g.read(3, 0x5000), { kind: "ok", value: 1n, emulated: false });
+    });
+
+    it(`G16 F-031 in ${era}: no paging`, () => {
+      const g = new Guest(options).start("none", 0);
+      g.read(0, 0x7c00);
+      const [page] = g.vm.pagesOf(gfn(0)).filter((each) => each.level === 1);
+      assert.ok(page?.direct);
+    });
+  });
+}
+
+describe("golden trace G12 in the older eras", () => {
+  const mmio = (profile: Profile): Guest =>
+    firstGuest({ ...checked, profile })
+      .entry(0x4028, 0xd0000067)
+      .enter();
+
+  it("F-105 2012: the mark has no generation, and goes when a slot is made", () => {
+    const g = mmio(OF_2012);
+    assert.deepEqual(g.read(0, 0x5000), { kind: "device", gpa: 0xd0000000 });
+    assert.equal(g.spte(sp(3, 5)), 0x7fffc000d0000007n);
+    g.log.length = 0;
+    g.read(0, 0x5000);
+    assert.deepEqual(g.events(["check_mmio_spte"]), []);
+    g.setSlot(0, 0, 0, GUEST_HVA);
+    assert.equal(g.vm.usedPages, 1);
+  });
+
+  it("F-110 2010: no mark and no cache, each access takes the whole way", () => {
+    const g = mmio(OF_2010);
+    for (let i = 1; i <= 3; i++) {
+      assert.deepEqual(g.read(0, 0x5000), { kind: "device", gpa: 0xd0000000 });
+      assert.equal(g.vcpu.mmu.stats.pf_taken, i);
+    }
+    assert.deepEqual(g.events(["mark_mmio_spte"]), []);
+    assert.equal(g.vcpu.mmu.mmioCache, undefined);
+  });
+});
+
+describe("limits of the older eras", () => {
+  it("F-071 a page notes the slots it maps", () => {
+    const g = touchedGuest({ ...checked, profile: OF_2010 });
+    assert.deepEqual(
+      [1, 4].map((frame) => g.vm.pagesOf(gfn(frame))[0]?.slotBitmap),
+      [0, 1],
+    );
+  });
+
+  it("F-163 F-158 there are 32 slots in one address space, none read-only", () => {
+    const g = touchedGuest({ ...checked, profile: OF_2012 });
+    assert.equal(g.setSlot(32, 0x100000, 1, GUEST_HVA), "EINVAL");
+    assert.equal(g.setSlot(0x10001, 0x100000, 1, GUEST_HVA), "EINVAL");
+    assert.equal(g.setSlot(1, 0x100000, 1, GUEST_HVA, 2), "EINVAL");
+    assert.equal(g.setSlot(31, 0x100000, 1, GUEST_HVA), "create");
+  });
+});
