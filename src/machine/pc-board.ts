@@ -136,6 +136,7 @@ export abstract class PcBoard implements Board {
   }
 
   beforeFault(vector: number, error: number | undefined, cr2: bigint | undefined): boolean {
+    if (!this.host.trace.wants("exception")) return false;
     return this.announce("exception", { vector, error, cr2 });
   }
   beforeInvlpg(va: bigint): boolean {

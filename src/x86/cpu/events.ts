@@ -52,7 +52,8 @@ function kept(vcpu: VcpuCore): DeliveryEvent | undefined {
 function send(vcpu: VcpuCore, event: DeliveryEvent): EventOutcome {
   const { state } = vcpu;
   vcpu.insn = undefined;
-  for (const word of [0, 4, 8, 12]) state.setU32(S.pending + word, 0);
+  state.setU64(S.pending, 0n);
+  state.setU64(S.pending + 8, 0n);
   const announce = (fault: GuestFault): boolean => {
     const text = faultText(fault, state.rip);
     if (vcpu.announced === text) return false;
@@ -83,12 +84,9 @@ export function raise(
 ): EventOutcome {
   // The instruction is tried again when the run goes on.
   if (fault.vector === STOP_VECTOR) return "stop";
-  const event: DeliveryEvent = {
-    ...fault,
-    kind,
-    returnRip: vcpu.state.rip,
-    ...(resume === undefined ? {} : { resume }),
-  };
+  const { vector, error, cr2, dr6 } = fault;
+  const returnRip = vcpu.state.rip;
+  const event: DeliveryEvent = { vector, error, cr2, dr6, kind, returnRip, resume };
   if (vcpu.board.beforeFault(fault.vector, fault.error, fault.cr2)) {
     keep(vcpu, event);
     return "stop";

@@ -3,12 +3,23 @@ import type { Bytes } from "./insn";
 import type { LinearMemory } from "./linear-memory";
 import type { Target, Translator } from "./translate";
 
-/** A store that waits for `commit`: where it goes and what. */
-interface PendingStore {
-  readonly kind: Target["kind"];
-  readonly offset: number;
-  readonly gpa: number;
-  readonly bytes: Uint8Array;
+/** Widest store there is. */
+const WIDEST = 32;
+
+/** A store that waits for `commit`: where it goes and what. Used again once that is done. */
+class PendingStore {
+  kind: Target["kind"] = "ram";
+  offset = 0;
+  gpa = 0;
+  size = 0;
+  /** The first `size` bytes count. */
+  readonly bytes = new Uint8Array(WIDEST);
+  readonly view = new DataView(this.bytes.buffer);
+
+  copyTo(memory: Uint8Array): void {
+    const { offset, size, bytes } = this;
+    for (let n = 0; n < size; n++) memory[offset + n] = bytes[n]!;
+  }
 }
 
 /** Sizes a device understands. */
@@ -54,7 +65,9 @@ export function deviceWrite(board: Board, gpa: number, bytes: Uint8Array): void 
 
 /** Stores of one instruction, delivered together. */
 export class StoreBuffer {
-  private pending: PendingStore[] = [];
+  private readonly stores: PendingStore[] = [];
+  /** How many of them wait. */
+  private count = 0;
 
   constructor(
     private readonly board: Board,
@@ -63,35 +76,50 @@ export class StoreBuffer {
   ) {}
 
   clear(): void {
-    if (this.pending.length > 0) this.pending = [];
+    this.count = 0;
   }
   get isEmpty(): boolean {
-    return this.pending.length === 0;
+    return this.count === 0;
+  }
+  private next(target: Target, size: number): PendingStore {
+    if (this.count === this.stores.length) this.stores.push(new PendingStore());
+    const store = this.stores[this.count++]!;
+    store.kind = target.kind;
+    store.offset = target.offset;
+    store.gpa = target.gpa;
+    store.size = size;
+    return store;
   }
   add(target: Target, bytes: Uint8Array): void {
-    this.pending.push({ kind: target.kind, offset: target.offset, gpa: target.gpa, bytes });
+    this.next(target, bytes.length).bytes.set(bytes);
+  }
+  addValue(target: Target, value: bigint, size: Bytes): void {
+    this.next(target, size).view.setBigUint64(0, value, true);
   }
   /** Bytes at `offset` as they will be after the commit. */
   overlay(offset: number, bytes: Uint8Array): void {
-    for (const store of this.pending) {
+    for (let n = 0; n < this.count; n++) {
+      const store = this.stores[n]!;
       if (store.kind === "device") continue;
-      for (const [n, byte] of store.bytes.entries()) {
-        const at = store.offset + n - offset;
-        if (at >= 0 && at < bytes.length) bytes[at] = byte;
+      for (let byte = 0; byte < store.size; byte++) {
+        const at = store.offset + byte - offset;
+        if (at >= 0 && at < bytes.length) bytes[at] = store.bytes[byte]!;
       }
     }
   }
   commit(): void {
-    const stores = this.pending;
-    this.pending = [];
-    for (const { kind, offset, gpa, bytes } of stores) {
+    const { count } = this;
+    this.count = 0;
+    for (let n = 0; n < count; n++) {
+      const store = this.stores[n]!;
+      const { kind, offset, gpa, size, bytes } = store;
       if (kind === "device") {
-        deviceWrite(this.board, gpa, bytes);
+        deviceWrite(this.board, gpa, bytes.slice(0, size));
         continue;
       }
-      if (kind === "emulated") this.board.emulatedStore(gpa, bytes);
-      else this.memory.set(bytes, offset);
-      this.onWrite(offset, bytes.length);
+      if (kind === "emulated") this.board.emulatedStore(gpa, bytes.slice(0, size));
+      else store.copyTo(this.memory);
+      this.onWrite(offset, size);
     }
   }
 }
@@ -139,12 +167,13 @@ export class GuestMemory implements LinearMemory {
   write(va: bigint, size: Bytes, value: bigint, access: number): void {
     if (this.fault) return;
     this.onAccess(va, size, access | ACCESS.write);
-    const bytes = toBytes(value, size);
     const inPage = 4096 - Number(va & 0xfffn);
     if (size <= inPage) {
-      this.storePart(va, bytes, access);
+      const target = this.storeTarget(va, access);
+      if (target) this.stores.addValue(target, value, size);
       return;
     }
+    const bytes = toBytes(value, size);
     this.storePart(va, bytes.subarray(0, inPage), access);
     this.storePart(this.following(va, inPage), bytes.subarray(inPage), access);
   }
@@ -194,9 +223,16 @@ export class GuestMemory implements LinearMemory {
   }
 
   private storePart(va: bigint, bytes: Uint8Array, access: number): void {
-    if (this.fault) return;
+    const target = this.storeTarget(va, access);
+    if (target) this.stores.add(target, bytes);
+  }
+
+  /** Where a store goes, unless a fault has been met. */
+  private storeTarget(va: bigint, access: number): Target | undefined {
+    if (this.fault) return undefined;
     const target = this.translator.data(va, access | ACCESS.write, false);
-    if (target.kind === "fault") this.fault ??= target.fault;
-    else this.stores.add(target, bytes);
+    if (target.kind !== "fault") return target;
+    this.fault ??= target.fault;
+    return undefined;
   }
 }

@@ -4,6 +4,15 @@ import { CR0, type CR4, EFER, FLAG, S, SEG, SEG_BYTES, SEG_FIELD, type SegIndex 
 const PE = Number(CR0.PE);
 const VM = Number(FLAG.VM);
 const LMA = Number(EFER.LMA);
+const BIT = {
+  CF: Number(FLAG.CF),
+  PF: Number(FLAG.PF),
+  AF: Number(FLAG.AF),
+  ZF: Number(FLAG.ZF),
+  SF: Number(FLAG.SF),
+  OF: Number(FLAG.OF),
+} as const;
+const ARITHMETIC = BIT.CF | BIT.PF | BIT.AF | BIT.ZF | BIT.SF | BIT.OF;
 
 /** The hidden part of a segment register, as values. */
 export interface Segment {
@@ -87,6 +96,10 @@ export class CpuState {
     this.setU64(S.efer, value);
   }
 
+  selector(index: SegIndex): number {
+    const at = S.seg + SEG_BYTES * index + SEG_FIELD.sel;
+    return this.view.getUint16(this.base + at, true);
+  }
   segment(index: SegIndex): Segment {
     const at = S.seg + SEG_BYTES * index;
     return {
@@ -110,39 +123,47 @@ export class CpuState {
 
   /** RFLAGS with the lazily kept arithmetic bits worked out (layout: `lfRes`, `lfCv`). */
   get rflags(): bigint {
-    const res = BigInt.asIntN(64, this.u64(S.lfRes));
-    const cv = this.u64(S.lfCv);
-    const top = cv >> 63n;
-    const next = (cv >> 62n) & 1n;
-    let flags = this.u64(S.rflags) | 2n;
-    if (top) flags |= FLAG.CF;
-    if (top ^ next) flags |= FLAG.OF;
-    if (cv & 8n) flags |= FLAG.AF;
-    if (res === 0n) flags |= FLAG.ZF;
-    if (res < 0n || cv & 4n) flags |= FLAG.SF;
-    if (evenParity(Number(res & 0xffn)) && !(cv & 2n)) flags |= FLAG.PF;
-    return flags;
+    return BigInt(this.flags);
   }
-
   /** Any combination may be stored, also ones no result has (ZF with SF, ZF without PF). */
   set rflags(value: bigint) {
-    const zero = (value & FLAG.ZF) !== 0n;
-    const sign = (value & FLAG.SF) !== 0n;
-    const parity = (value & FLAG.PF) !== 0n;
-    const carry = (value & FLAG.CF) !== 0n;
-    const overflow = (value & FLAG.OF) !== 0n;
+    this.flags = Number(value);
+  }
+
+  /** RFLAGS as a number: no bit from 22 up exists. */
+  get flags(): number {
+    const low = this.u32(S.lfRes);
+    const high = this.u32(S.lfRes + 4);
+    const cv = this.u32(S.lfCv);
+    const carries = this.u32(S.lfCv + 4) >>> 30;
+    let flags = this.u32(S.rflags) | 2;
+    if (carries & 2) flags |= BIT.CF;
+    if (carries === 1 || carries === 2) flags |= BIT.OF;
+    if (cv & 8) flags |= BIT.AF;
+    if ((low | high) === 0) flags |= BIT.ZF;
+    if (high >>> 31 || cv & 4) flags |= BIT.SF;
+    if (evenParity(low & 0xff) && !(cv & 2)) flags |= BIT.PF;
+    return flags;
+  }
+  set flags(value: number) {
+    const carry = (value & BIT.CF) !== 0;
+    const overflow = (value & BIT.OF) !== 0;
     // With ZF the result is 0 and bits 1 and 2 of cv say what 0 cannot; without it the sign and a
     // nonzero low byte of the right parity say it all.
-    let res = 0n;
-    let cv = value & FLAG.AF ? 8n : 0n;
-    if (zero) cv |= (parity ? 0n : 2n) | (sign ? 4n : 0n);
-    else res = (sign ? 1n << 63n : 0n) | (parity ? 3n : 1n);
-    if (carry) cv |= 1n << 63n;
-    if (carry !== overflow) cv |= 1n << 62n;
-    this.setU64(S.lfRes, res);
-    this.setU64(S.lfCv, cv);
-    const arithmetic = FLAG.CF | FLAG.PF | FLAG.AF | FLAG.ZF | FLAG.SF | FLAG.OF;
-    this.setU64(S.rflags, (value & ~arithmetic) | 2n);
+    let low = 0;
+    let high = 0;
+    let cv = value & BIT.AF ? 8 : 0;
+    if (value & BIT.ZF) cv |= (value & BIT.PF ? 0 : 2) | (value & BIT.SF ? 4 : 0);
+    else {
+      low = value & BIT.PF ? 3 : 1;
+      high = value & BIT.SF ? 0x8000_0000 : 0;
+    }
+    this.setU32(S.lfRes, low);
+    this.setU32(S.lfRes + 4, high);
+    this.setU32(S.lfCv, cv);
+    this.setU32(S.lfCv + 4, ((carry ? 2 : 0) | (carry === overflow ? 0 : 1)) << 30);
+    this.setU32(S.rflags, (value & ~ARITHMETIC) | 2);
+    this.setU32(S.rflags + 4, 0);
   }
 
   /** Current privilege level: SS.DPL, 0 in real mode, 3 in virtual-8086 mode (SDM 3A 5.5). */

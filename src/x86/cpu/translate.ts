@@ -30,6 +30,9 @@ export function bankOf(state: CpuState, access: number): number {
 /** Answers "where is this byte" for one vCPU: TLB, hardware walk, then what the board says to a fault. */
 export class Translator {
   private readonly target: Target = { kind: "ram", offset: 0, gpa: 0, fault: undefined };
+  /** An address as one value and as its halves: shifting and masking a bigint makes two more of them. */
+  private readonly whole = new BigUint64Array(1);
+  private readonly halves = new Uint32Array(this.whole.buffer);
 
   constructor(
     private readonly board: Board,
@@ -44,16 +47,18 @@ export class Translator {
    * as `emulated` only for writes to RAM; reads are plain.
    */
   data(va: bigint, access: number, emulating: boolean): Target {
-    const low = Number(va & 0xffff_ffffn);
-    const write = (access & ACCESS.write) !== 0;
     if (emulating) return this.emulated(va, access);
+    this.whole[0] = va;
+    const low = this.halves[0]!;
+    const high = this.halves[1]!;
+    const write = (access & ACCESS.write) !== 0;
     const bank = bankOf(this.state(), access);
-    const found = this.tlb.lookup(bank, low, Number(va >> 32n), write);
+    const found = this.tlb.lookup(bank, low, high, write);
     if (found >= 0) return this.ram(found + (low & 0xfff));
     for (let tries = 0; tries < TOO_MANY_RETRIES; tries++) {
       const refill = this.board.refill(va, access);
       if (refill.kind === "ram") {
-        this.tlb.insert(bank, low, Number(va >> 32n), refill, this.holdsCode(refill.offset));
+        this.tlb.insert(bank, low, high, refill, this.holdsCode(refill.offset));
         return this.ram(refill.offset + (low & 0xfff));
       }
       if (refill.kind === "device") return this.device(refill.gpa);
@@ -67,8 +72,9 @@ export class Translator {
 
   /** The page frame to fetch `va` from. */
   code(va: bigint, user: boolean, onEviction: () => void): Target {
-    const low = Number(va & 0xffff_ffffn);
-    const high = Number(va >> 32n);
+    this.whole[0] = va;
+    const low = this.halves[0]!;
+    const high = this.halves[1]!;
     const found = this.tlb.lookupCode(user, low, high);
     if (found >= 0) return this.ram(found);
     const access = ACCESS.fetch | (user ? ACCESS.user : 0);

@@ -11,6 +11,8 @@ const HIGH_48 = (1n << 64n) - LOW_48;
 const LOW_57 = 1n << 56n;
 const HIGH_57 = (1n << 64n) - LOW_57;
 const LA57 = Number(CR4.LA57);
+/** Offset of the last byte of an access. */
+const LAST: Readonly<Record<Bytes, bigint>> = { 1: 0n, 2: 1n, 4: 3n, 8: 7n };
 
 /** Is `va` (0…2^64-1) canonical for `bits` implemented linear-address bits (SDM 1 3.3.7.1)? */
 export function isCanonicalFor(va: bigint, bits: 48 | 57): boolean {
@@ -87,10 +89,10 @@ export class Attempt {
     return commit();
   }
 
-  private reachable(va: bigint, size: number): boolean {
+  private reachable(va: bigint, size: Bytes): boolean {
     const { state } = this;
     if (!state.longMode) return true;
-    return isCanonical(state, va) && isCanonical(state, va + BigInt(size - 1));
+    return isCanonical(state, va) && isCanonical(state, va + LAST[size]);
   }
 
   /** In long mode an address was checked before it got here. */

@@ -65,7 +65,7 @@ export function deliverLegacy(attempt: Attempt, event: DeliveryEvent): Entry {
       stack.commit(state);
       state.setSegment(SEG.cs, toSegment((gate.selector & ~3) | cpl, code));
       const masks = gate.type === SYSTEM.interruptGate || gate.type === SYSTEM.interruptGate16;
-      state.rflags = handlerFlags(state.rflags, masks);
+      state.flags = handlerFlags(state.flags, masks);
       state.rip = gate.offset;
       return undefined;
     },

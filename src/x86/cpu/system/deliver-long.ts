@@ -14,16 +14,15 @@ export function deliverLong(attempt: Attempt, event: DeliveryEvent): Entry {
   const gate = readGate(attempt, event);
   const { code, cpl } = gateTarget(attempt, gate, event);
   const changes = cpl !== state.cpl;
-  const ss = state.segment(SEG.ss);
 
   let rsp = state.gpr(GPR.rsp);
   if (gate.ist !== 0) rsp = tssPointer(attempt, 2 + gate.ist, ext);
   else if (changes) rsp = tssPointer(attempt, cpl, ext);
   const stack = longStack(attempt, rsp & ~0xfn, cpl, ext);
-  stack.push(BigInt(ss.selector), 8);
+  stack.push(BigInt(state.selector(SEG.ss)), 8);
   stack.push(state.gpr(GPR.rsp), 8);
   stack.push(pushedFlags(state, event), 8);
-  stack.push(BigInt(state.segment(SEG.cs).selector), 8);
+  stack.push(BigInt(state.selector(SEG.cs)), 8);
   stack.push(event.returnRip, 8);
   if (event.error !== undefined) stack.push(BigInt(event.error), 8);
   checkHandler(attempt, gate, code, event);
@@ -33,7 +32,7 @@ export function deliverLong(attempt: Attempt, event: DeliveryEvent): Entry {
       if (changes) state.setSegment(SEG.ss, nullSegment(cpl, cpl));
       stack.commit(state);
       state.setSegment(SEG.cs, toSegment((gate.selector & ~3) | cpl, code));
-      state.rflags = handlerFlags(state.rflags, gate.type === SYSTEM.interruptGate);
+      state.flags = handlerFlags(state.flags, gate.type === SYSTEM.interruptGate);
       state.rip = gate.offset;
       return undefined;
     },

@@ -15,11 +15,14 @@ const ABORTS: readonly number[] = [VECTOR.DF, VECTOR.MC];
 /** RFLAGS as an event pushes them: RF says "do not break here again" (SDM 3B 17.3.1.1). */
 export function pushedFlags(state: CpuState, event: DeliveryEvent): bigint {
   const isFault = event.kind === "fault" && !ABORTS.includes(event.vector);
-  return (event.resume ?? isFault) ? state.rflags | FLAG.RF : state.rflags;
+  return BigInt(state.flags | ((event.resume ?? isFault) ? RF : 0));
 }
 
+/** As numbers: bigints would be made at every event only to be thrown away. */
+const RF = Number(FLAG.RF);
+const IF = Number(FLAG.IF);
+const CLEARED = Number(FLAG.TF | FLAG.NT | FLAG.RF | FLAG.VM);
+
 /** Flags a handler starts with: an interrupt gate masks interrupts, a trap gate does not (SDM 3A 6.12.1.2). */
-export function handlerFlags(flags: bigint, masks: boolean): bigint {
-  const cleared = FLAG.TF | FLAG.NT | FLAG.RF | FLAG.VM | (masks ? FLAG.IF : 0n);
-  return flags & ~cleared;
-}
+export const handlerFlags = (flags: number, masks: boolean): number =>
+  flags & ~(masks ? CLEARED | IF : CLEARED);

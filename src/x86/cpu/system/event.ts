@@ -12,15 +12,15 @@ export interface DeliveryEvent {
   readonly kind: "fault" | "trap" | "interrupt" | "software" | "nmi";
   /** Instruction pointer to push. */
   readonly returnRip: bigint;
-  readonly error?: number;
-  readonly cr2?: bigint;
+  readonly error?: number | undefined;
+  readonly cr2?: bigint | undefined;
   /** For #DB: the causes, as bits of DR6. */
-  readonly dr6?: number;
+  readonly dr6?: number | undefined;
   /**
    * RF of the pushed flags when it is not the rule above: false for an instruction breakpoint (which
    * leaves RF alone), true for an interrupt between two iterations of a REP (SDM 3B 17.3.1.1).
    */
-  readonly resume?: boolean;
+  readonly resume?: boolean | undefined;
 }
 
 /** EXT: the event is not the program's own doing. */

@@ -52,18 +52,19 @@ export function readGate(attempt: Attempt, event: DeliveryEvent): InterruptGate 
   return gate;
 }
 
-function parseGate(low: bigint, high: bigint, long: boolean): InterruptGate {
-  const field = (from: bigint, bits: bigint): number => Number((low >> from) & ((1n << bits) - 1n));
-  const is32 = field(43n, 1n) === 1;
-  const offset = (low & 0xffffn) | (is32 ? ((low >> 48n) & 0xffffn) << 16n : 0n);
+function parseGate(raw: bigint, upper: bigint, long: boolean): InterruptGate {
+  const low = Number(raw & 0xffffffffn);
+  const high = Number(raw >> 32n);
+  // The S bit is part of the type: a segment descriptor is no gate.
+  const type = (high >>> 8) & 0x1f;
+  const offset = BigInt(((low & 0xffff) | (type & 8 ? high & 0xffff0000 : 0)) >>> 0);
   return {
-    // The S bit is part of the type: a segment descriptor is no gate.
-    type: field(40n, 5n),
-    dpl: field(45n, 2n),
-    present: field(47n, 1n) === 1,
-    selector: field(16n, 16n),
-    offset: long ? offset | ((high & 0xffffffffn) << 32n) : offset,
-    ist: long ? field(32n, 3n) : 0,
+    type,
+    dpl: (high >>> 13) & 3,
+    present: (high & 0x8000) !== 0,
+    selector: low >>> 16,
+    offset: long ? offset | ((upper & 0xffffffffn) << 32n) : offset,
+    ist: long ? high & 7 : 0,
   };
 }
 

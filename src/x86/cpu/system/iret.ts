@@ -11,33 +11,43 @@ import { Stack, setStackPointer, stackWidth } from "./stack";
 import { returnToTask } from "./task-switch";
 
 /** Flags any IRET changes; RF, AC and ID only with 32- and 64-bit operands (SDM 2A IRET). */
-const ALWAYS =
-  FLAG.CF | FLAG.PF | FLAG.AF | FLAG.ZF | FLAG.SF | FLAG.TF | FLAG.DF | FLAG.OF | FLAG.NT;
-const WIDE = FLAG.RF | FLAG.AC | FLAG.ID;
+const ALWAYS = Number(
+  FLAG.CF | FLAG.PF | FLAG.AF | FLAG.ZF | FLAG.SF | FLAG.TF | FLAG.DF | FLAG.OF | FLAG.NT,
+);
+const WIDE = Number(FLAG.RF | FLAG.AC | FLAG.ID);
+const VIRTUAL_INTERRUPTS = Number(FLAG.VIF | FLAG.VIP);
+const IF = Number(FLAG.IF);
+const IOPL = Number(FLAG.IOPL);
+const NT = Number(FLAG.NT);
+const VM = Number(FLAG.VM);
 
 /** IRET, IRETD, IRETQ in every mode. Ends the blocking of NMIs. */
 export function iret(ctx: SystemContext, size: Bytes): SysResult {
   const { state } = ctx;
   if (isV8086(state) && iopl(state) < 3) return refused;
   if (usesParagraphs(state)) return iretParagraphs(ctx, size);
-  if (state.rflags & FLAG.NT) {
+  if (state.u32(S.rflags) & NT) {
     return state.longMode ? refused : returnToTask(ctx);
   }
   return iretProtected(ctx, size);
 }
 
-const iopl = (state: CpuState): number => Number((state.rflags & FLAG.IOPL) >> 12n);
+const iopl = (state: CpuState): number => (state.u32(S.rflags) & IOPL) >> 12;
 
 /** Which flags code at `cpl` may change with `size`-byte operands. */
-function writable(state: CpuState, cpl: number, size: Bytes): bigint {
+function writable(state: CpuState, cpl: number, size: Bytes): number {
   let mask = ALWAYS;
   if (size !== 2) mask |= WIDE;
-  if (cpl <= iopl(state)) mask |= FLAG.IF;
-  if (cpl === 0) mask |= FLAG.IOPL | (size === 2 ? 0n : FLAG.VIF | FLAG.VIP);
+  if (cpl <= iopl(state)) mask |= IF;
+  if (cpl === 0) mask |= IOPL | (size === 2 ? 0 : VIRTUAL_INTERRUPTS);
   return mask;
 }
 
-const merge = (old: bigint, value: bigint, mask: bigint): bigint => (old & ~mask) | (value & mask);
+function setFlags(state: CpuState, value: number, mask: number): void {
+  state.flags = (state.flags & ~mask) | (value & mask);
+}
+/** A popped flags image; bits from 32 up are none. */
+const popFlags = (stack: Stack, size: Bytes): number => Number(stack.pop(size) & 0xffffffffn);
 
 /** Real mode, and virtual-8086 mode with IOPL 3: no descriptors and no change of level. */
 function iretParagraphs(ctx: SystemContext, size: Bytes): SysResult {
@@ -47,15 +57,13 @@ function iretParagraphs(ctx: SystemContext, size: Bytes): SysResult {
   const stack = Stack.current(attempt);
   const ip = stack.pop(size);
   const selector = Number(stack.pop(size) & 0xffffn);
-  const flags = stack.pop(size);
+  const flags = popFlags(stack, size);
   const cs = paragraphSegment(state.segment(SEG.cs), selector, v8086);
   checkTarget(attempt, cs, ip);
   return attempt.finish(() => {
     // Virtual-8086 code may change neither IOPL nor VIF and VIP; VM is not touched by either.
-    const mask = v8086
-      ? writable(state, 3, size)
-      : writable(state, 0, size) & ~(FLAG.VIF | FLAG.VIP);
-    state.rflags = merge(state.rflags, flags, mask);
+    const mask = v8086 ? writable(state, 3, size) : writable(state, 0, size) & ~VIRTUAL_INTERRUPTS;
+    setFlags(state, flags, mask);
     state.setSegment(SEG.cs, cs);
     stack.commit(state);
     return land(ctx, ip);
@@ -69,8 +77,8 @@ function iretProtected(ctx: SystemContext, size: Bytes): SysResult {
   const stack = Stack.current(attempt);
   const ip = stack.pop(size);
   const selector = Number(stack.pop(size) & 0xffffn);
-  const flags = stack.pop(size);
-  if (flags & FLAG.VM && cpl === 0 && size === 4 && !state.longMode) {
+  const flags = popFlags(stack, size);
+  if (flags & VM && cpl === 0 && size === 4 && !state.longMode) {
     return iretToV8086(attempt, stack, { ip, selector, flags });
   }
   const code = checkReturnCode(attempt, selector);
@@ -83,7 +91,7 @@ function iretProtected(ctx: SystemContext, size: Bytes): SysResult {
   const ss = takesStack ? returnStackSegment(attempt, ssSelector, outerCpl, cs) : undefined;
   checkTarget(attempt, cs, ip);
   return attempt.finish(() => {
-    state.rflags = merge(state.rflags, flags, mask);
+    setFlags(state, flags, mask);
     state.setSegment(SEG.cs, cs);
     stack.commit(state);
     if (ss) {
@@ -99,7 +107,7 @@ function iretProtected(ctx: SystemContext, size: Bytes): SysResult {
 function iretToV8086(
   attempt: Attempt,
   stack: Stack,
-  frame: { ip: bigint; selector: number; flags: bigint },
+  frame: { ip: bigint; selector: number; flags: number },
 ): SysResult {
   const { ctx, state } = attempt;
   const sp = stack.pop(4);
@@ -108,8 +116,8 @@ function iretToV8086(
   const cs = paragraphSegment(state.segment(SEG.cs), frame.selector, true);
   checkTarget(attempt, cs, frame.ip);
   return attempt.finish(() => {
-    const mask = writable(state, 0, 4) | FLAG.VM;
-    state.rflags = merge(state.rflags, frame.flags, mask);
+    const mask = writable(state, 0, 4) | VM;
+    setFlags(state, frame.flags, mask);
     state.setSegment(SEG.cs, cs);
     for (const { index, selector } of selectors) {
       state.setSegment(index, paragraphSegment(state.segment(index), selector, true));
