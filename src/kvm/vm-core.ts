@@ -61,10 +61,12 @@ export class VmCore {
     const format = spteFormat(hardware, profile.era, hostBits);
     const { host, process: owner, trace, paging = "shadow" } = options;
     this.state = new MmuState(host, owner, trace, profile, format, treesFor(options, profile));
-    const knobs = { ...DEFAULT_KNOBS, ...options.knobs };
+    const eagerPageSplit = this.state.tdpMmu !== undefined;
+    const knobs = { ...DEFAULT_KNOBS, eagerPageSplit, ...options.knobs };
     this.state.knobs = { ...knobs, nxHugePages: knobs.nxHugePages && profile.era === "modern" };
     if (paging !== "shadow")
       this.tdp = tdpHardware(paging, this.features, hostBits, profile, this.state.knobs);
+    this.state.pml = this.tdp?.pml ?? false;
     this.dummyRoot = this.allocateLow();
   }
 

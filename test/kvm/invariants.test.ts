@@ -148,6 +148,18 @@ const CORRUPTIONS: Readonly<Record<string, (g: Guest) => void>> = {
   "INV-L-01": (g) => {
     g.vm.slots[0]!.arch.lpage[0][0]!++;
   },
+  "INV-L-02": (g) => {
+    g.vm.slots[0]!.arch.lpage[1][0] = 0;
+  },
+  "INV-L-03": (g) => set(g, 3, 1, 0x00000ee7, 1),
+  "INV-L-04": (g) => {
+    Object.assign(g.vm.slots[0]!, { flags: 1 });
+    set(g, 3, 1, 0x00200ee7, 1);
+  },
+  "INV-L-05": (g) => set(g, 3, 1, 0x00200ee7, 1),
+  "INV-D-02": (g) => {
+    Object.assign(g.vm.slots[0]!, { flags: 1 });
+  },
 };
 
 describe("the invariants", () => {

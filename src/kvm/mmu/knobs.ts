@@ -2,8 +2,8 @@
 export interface MmuKnobs {
   /**
    * `eager_page_split`: when a slot begins to log, its huge sptes are split at once instead of by the
-   * writes that meet them. Kernels heed it in the TDP MMU only; said explicitly, it holds here for
-   * every engine.
+   * writes that meet them. Kernels heed it in the TDP MMU only, where it is on unless said; said
+   * explicitly, it holds here for every engine.
    */
   readonly eagerPageSplit: boolean;
   /** `eptad`: EPT's accessed and dirty flags are used, in eras that know them. */

@@ -148,6 +148,11 @@ export class SpteFormat {
     return this.accessed !== 0 && (hi & AD_KIND.mask) !== AD_KIND.disabled;
   }
 
+  /** D tells of writes; else W must be taken away for that (spte_ad_need_write_protect). */
+  logsDirty(hi: number): boolean {
+    return this.dirty !== 0 && (hi & AD_KIND.mask) === AD_KIND.enabled;
+  }
+
   /** Without A bits, use shows when R, W and X are taken away: the next access faults and gives them back. */
   isAccessTracked(lo: number, hi: number): boolean {
     return (hi & AD_KIND.mask) === AD_KIND.disabled && (lo & TRACKED.rwx) === 0;

@@ -123,6 +123,13 @@ export function writeProtectSpte(state: MmuState, sptep: Sptep, ptProtect: boole
   return updateSpte(state, sptep, lo & ~clearedLo, hi & ~clearedHi);
 }
 
+/** Clears D, so that the processor logs the next write. */
+export function clearDirtySpte(state: MmuState, sptep: Sptep): void {
+  const lo = state.words[2 * sptep]!;
+  const hi = state.words[2 * sptep + 1]!;
+  if (state.format.isDirty(lo, hi)) updateSpte(state, sptep, lo & ~state.format.dirty, hi);
+}
+
 /** The page was used through this leaf since it was last aged. */
 export const isYoungAt = (state: MmuState, sptep: Sptep): boolean =>
   state.format.isYoung(state.words[2 * sptep]!, state.words[2 * sptep + 1]!);

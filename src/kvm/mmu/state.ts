@@ -77,6 +77,8 @@ export class MmuState {
   readonly stats: VmStats = newVmStats();
   knobs: MmuKnobs = DEFAULT_KNOBS;
   readonly dirtyLogMode = new DirtyLogMode();
+  /** Processors log the D bits that they set (PML). */
+  pml = false;
   readonly splitCache: SplitCache = newSplitCache();
   readonly contexts: MmuContext[] = [];
   /** When set, stores to sptes are logged here. */

@@ -31,6 +31,11 @@ export class PageModificationLog {
     this.index = ENTRIES - 1;
   }
 
+  /** The frame at this address is in the log. */
+  has(address: number): boolean {
+    return this.entries.indexOf(address, this.index + 1) >= 0;
+  }
+
   save(): PageModificationLogState {
     return { index: this.index, entries: this.entries.slice() };
   }

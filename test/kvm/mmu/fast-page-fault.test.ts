@@ -4,7 +4,7 @@ import { type Flaw, MODERN, type Profile, spteFormat, withFlaws } from "../../..
 import { writeProtectGfn } from "../../../src/kvm/mmu/rmap";
 import { gfn, hva, type TraceEvent } from "../../../src/x86";
 import { checked } from "../checked";
-import { Guest } from "../guest";
+import { Guest, type GuestOptions } from "../guest";
 import type { ScriptedVcpu } from "../scripted-vcpu";
 
 const LOG_DIRTY = 1;
@@ -109,8 +109,8 @@ describe("the fast page fault", () => {
 
 describe("the three races of the locking text", () => {
   /** Paging guest: gva 0x5000 → gfn 9, the slot logged. */
-  function indirect(profile: Profile): Guest {
-    const g = new Guest({ ...checked, profile });
+  function indirect(profile: Profile, options: GuestOptions = checked): Guest {
+    const g = new Guest({ ...options, profile });
     g.entry(0x1000, 0x2007).entry(0x2000, 0x3007).entry(0x3000, 0x4007).entry(0x4028, 0x9067);
     g.enter();
     g.write(0, 0x5000, 1);
@@ -139,8 +139,9 @@ describe("the three races of the locking text", () => {
   }
 
   it("G15-A F-151 race 1: an indirect entry that came back is written without being logged", () => {
-    const g = indirect(withFlaws(MODERN, "indirect-fast-path"));
+    const g = indirect(withFlaws(MODERN, "indirect-fast-path"), {});
     frameComesBack(g);
+    assert.match(g.vm.check().join(), /INV-D-02: .* gfn 0xc is clean/);
     assert.equal(g.entryAt(OTHER_GFN * 4096), 0x77n);
     assert.deepEqual(dirtyFrames(g), [GFN]);
   });

@@ -2,7 +2,8 @@ import type { MemorySlot } from "../../memslots";
 import { type Refusal, refuse } from "../../refusal";
 import { reachPoint } from "../announce";
 import type { MmuState } from "../state";
-import { enableLogMasked, removeWriteAccess } from "./protect";
+import { syncHardwareLogs } from "./pml";
+import { watchMasked, watchSlot } from "./protect";
 import { recoverHugePages } from "./recover";
 import { splitHugePages } from "./split";
 
@@ -17,10 +18,10 @@ export function loggingChanged(state: MmuState, slot: MemorySlot): void {
   else if (!state.dirtyLogMode.initiallySet) startLogging(state, slot);
 }
 
-/** Every later write must fault once. W is taken without a flush for each, so TLBs are flushed whatever was found. */
+/** Every later write must show once. W goes without a flush for each leaf, so TLBs are flushed whatever was found. */
 function startLogging(state: MmuState, slot: MemorySlot): void {
   if (state.knobs.eagerPageSplit) splitHugePages(state, slot);
-  removeWriteAccess(state, slot, 1);
+  watchSlot(state, slot);
   state.flushRemoteTlbs("dirty logging turned on");
 }
 
@@ -40,6 +41,7 @@ export function loggedSlot(state: MmuState, slot: number): MemorySlot | Refusal 
  * sees the bits, so a write that is not in them will be in the next.
  */
 export function getDirtyLog(state: MmuState, slot: MemorySlot): Uint32Array {
+  syncHardwareLogs(state);
   const bitmap = slot.dirtyBitmap!;
   const taken = bitmap.slice();
   if (state.dirtyLogMode.manual) return taken;
@@ -79,6 +81,7 @@ export function clearDirtyLog(
 ): Refusal | undefined {
   const wrong = wrongRange(slot, range);
   if (wrong) return wrong;
+  syncHardwareLogs(state);
   const bitmap = slot.dirtyBitmap!;
   const words = 2 * Math.ceil(range.numPages / WORD_PAGES);
   const first = range.firstPage / 32;
@@ -122,7 +125,7 @@ function protectTaken(
   hi: number,
 ): void {
   reachPoint(state, "D1");
-  enableLogMasked(state, slot, 32 * word, lo, hi);
+  watchMasked(state, slot, 32 * word, lo, hi);
   reachPoint(state, "D2");
 }
 

@@ -1,6 +1,11 @@
 import { gfnOf, gpa, type PageModificationLog } from "../../../x86";
 import type { MmuState } from "../state";
 
+/** Kicks every vCPU out of the guest, so that what its processor has logged is entered (vmx_sync_dirty). */
+export function syncHardwareLogs(state: MmuState): void {
+  for (const { pml } of state.contexts) if (pml) drainPml(state, pml);
+}
+
 /** Enters what the hardware has logged (vmx_flush_pml_buffer): at each exit, and before a log is read. */
 export function drainPml(state: MmuState, pml: PageModificationLog): void {
   pml.drain((at) => {

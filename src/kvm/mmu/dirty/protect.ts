@@ -1,29 +1,45 @@
 import { type Gfn, gfn, pagesPerLevel } from "../../../x86";
 import { LEAF_LEVELS, type MemorySlot } from "../../memslots";
-import { tdpClearDirtyMask } from "../../tdp/clear-dirty";
+import { tdpClearDirtyMask, tdpClearDirtySlot } from "../../tdp/clear-dirty";
 import { tdpWriteProtectGfn, tdpWriteProtectSlot } from "../../tdp/write-protect";
 import { pteListEntries } from "../pte-list";
 import { rmapHead } from "../rmap";
-import { writeProtectSpte } from "../spte-write";
+import type { Sptep } from "../spte";
+import { clearDirtySpte, writeProtectSpte } from "../spte-write";
 import type { MmuState } from "../state";
 import { splitHugePages } from "./split";
 
-/** Takes W from every leaf of the slot of at least this level (kvm_mmu_slot_remove_write_access). */
-export function removeWriteAccess(state: MmuState, slot: MemorySlot, minLevel: number): void {
-  for (const level of LEAF_LEVELS) {
-    if (level < minLevel) continue;
+/*
+ * How a write is made to show again: W is taken away, so that it faults, or where the processor logs the
+ * D bits that it sets (PML) and uses them in this leaf, D is cleared. Of a huge leaf W is taken in either
+ * case: the log is kept for 4K pages.
+ */
+
+/** Watches every leaf of a slot that begins to log. The caller flushes. */
+export function watchSlot(state: MmuState, slot: MemorySlot): void {
+  for (const level of LEAF_LEVELS)
     for (const head of slot.arch.rmap[level - 1]!)
-      for (const sptep of pteListEntries(head)) writeProtectSpte(state, sptep, false);
-  }
-  if (state.tdpMmu) tdpWriteProtectSlot(state, slot, minLevel);
+      for (const sptep of pteListEntries(head)) {
+        if (level === 1) watchLeaf(state, sptep);
+        else writeProtectSpte(state, sptep, false);
+      }
+  if (!state.tdpMmu) return;
+  if (state.pml) tdpClearDirtySlot(state, slot);
+  tdpWriteProtectSlot(state, slot, state.pml ? 2 : 1);
+}
+
+function watchLeaf(state: MmuState, sptep: Sptep): void {
+  const hi = state.words[2 * sptep + 1]!;
+  if (state.pml && state.format.logsDirty(hi)) clearDirtySpte(state, sptep);
+  else writeProtectSpte(state, sptep, false);
 }
 
 /**
- * Frames whose bits were just taken will fault again at the next write
- * (kvm_arch_mmu_enable_log_dirty_pt_masked): bit `i` of `maskLo`, `maskHi` is page `offset + i` of the
- * slot. The caller flushes before anybody is told of the bits.
+ * Frames whose bits were just taken are watched again (kvm_arch_mmu_enable_log_dirty_pt_masked): bit
+ * `i` of `maskLo`, `maskHi` is page `offset + i` of the slot. The caller flushes before anybody is
+ * told of the bits.
  */
-export function enableLogMasked(
+export function watchMasked(
   state: MmuState,
   slot: MemorySlot,
   offset: number,
@@ -31,18 +47,17 @@ export function enableLogMasked(
   maskHi: number,
 ): void {
   if (state.dirtyLogMode.initiallySet) breakHuge(state, slot, offset, maskLo, maskHi);
-  protectMasked(state, slot, offset, maskLo);
-  protectMasked(state, slot, offset + 32, maskHi);
+  watchHalf(state, slot, offset, maskLo);
+  watchHalf(state, slot, offset + 32, maskHi);
 }
 
-function protectMasked(state: MmuState, slot: MemorySlot, offset: number, mask: number): void {
+function watchHalf(state: MmuState, slot: MemorySlot, offset: number, mask: number): void {
   const first = gfn(slot.baseGfn + offset);
-  if (state.tdpMmu) tdpClearDirtyMask(state, slot, first, mask, true);
+  if (state.tdpMmu) tdpClearDirtyMask(state, slot, first, mask, !state.pml);
   for (let rest = mask; rest !== 0; rest &= rest - 1) {
     const bit = 31 - Math.clz32(rest & -rest);
     const frame = gfn(first + bit);
-    for (const sptep of pteListEntries(rmapHead(slot, frame, 1)))
-      writeProtectSpte(state, sptep, false);
+    for (const sptep of pteListEntries(rmapHead(slot, frame, 1))) watchLeaf(state, sptep);
   }
 }
 

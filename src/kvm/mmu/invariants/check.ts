@@ -2,9 +2,10 @@ import { FROZEN_INVARIANT, GAUGE_INVARIANT, TDP_INVARIANTS } from "../../tdp/inv
 import type { MmuContext } from "../context";
 import { ENTRIES, type ShadowPage } from "../shadow-page";
 import type { MmuState } from "../state";
+import { DIRTY_ENTRY_INVARIANT, DIRTY_TLB_INVARIANT } from "./dirty-log";
 import { EntryView } from "./entry-view";
 import { allPages, type Invariant, type VmInvariant } from "./invariant";
-import { LARGE_PAGE_INVARIANT } from "./large-pages";
+import { LARGE_COUNT_INVARIANT, LARGE_LEAF_INVARIANTS, LARGE_PAGE_INVARIANT } from "./large-pages";
 import { PAGE_ENTRY_INVARIANT, PAGE_INVARIANTS, PAGES_INVARIANTS, ROOT_INVARIANT } from "./pages";
 import {
   PARENT_INVARIANT,
@@ -25,6 +26,8 @@ const ENTRY = [
   ...SPTE_INVARIANTS,
   ...REVERSE_MAP_ENTRY_INVARIANTS,
   ...UNSYNC_ENTRY_INVARIANTS,
+  ...LARGE_LEAF_INVARIANTS,
+  DIRTY_ENTRY_INVARIANT,
   SLOT_ENTRY_INVARIANT,
   PAGE_ENTRY_INVARIANT,
   FROZEN_INVARIANT,
@@ -32,13 +35,19 @@ const ENTRY = [
 const PAGE = [PARENT_INVARIANT, SLOT_PAGE_INVARIANT, ...UNSYNC_PAGE_INVARIANTS, ...PAGE_INVARIANTS];
 const VM = [
   SPTE_STORE_INVARIANT,
+  DIRTY_TLB_INVARIANT,
   ...SLOT_INVARIANTS,
   ...UNSYNC_INVARIANTS,
   ...PAGES_INVARIANTS,
   ...TDP_INVARIANTS,
 ];
 /** Those that go through every frame of the slots, or every entry there is. */
-const FRAMES = [...REVERSE_MAP_INVARIANTS, LARGE_PAGE_INVARIANT, GAUGE_INVARIANT];
+const FRAMES = [
+  ...REVERSE_MAP_INVARIANTS,
+  LARGE_PAGE_INVARIANT,
+  LARGE_COUNT_INVARIANT,
+  GAUGE_INVARIANT,
+];
 
 /** Every invariant there is, for reference and for tests. */
 export const INVARIANTS: readonly Invariant[] = [
