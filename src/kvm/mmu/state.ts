@@ -8,6 +8,7 @@ import type { MmuContext } from "./context";
 import { DirtyLogMode } from "./dirty/log-mode";
 import { newSplitCache, type SplitCache } from "./dirty/split-cache";
 import { GracePeriod } from "./grace";
+import { GuestTablePort } from "./guest-table-port";
 import { DEFAULT_KNOBS, type MmuKnobs } from "./knobs";
 import { ActiveList, PageHash } from "./page-lists";
 import { REQUEST, REQUEST_NAMES, type Request } from "./requests";
@@ -91,6 +92,8 @@ export class MmuState {
   readonly grace = new GracePeriod();
   /** Guest physical memory of address space 0. */
   readonly guest: GuestMemory;
+  /** Guest tables as the guest walker reads and marks them. */
+  readonly guestTables: GuestTablePort;
   /** Scratch for one guest entry. */
   readonly scratchEntry: Entry = { lo: 0, hi: 0 };
   /** Serial of the next shadow page. */
@@ -113,6 +116,7 @@ export class MmuState {
     this.guest = new GuestMemory(memory, hostProcess, this.slotSets[0]!, (slot, frame) =>
       this.markDirty(slot, frame, "written by KVM"),
     );
+    this.guestTables = new GuestTablePort(this.guest, memory);
   }
 
   /** The page whose sptes lie in the frame of this one (`page->private`). */

@@ -1,12 +1,8 @@
 import {
   ACCESS,
-  type Entry,
-  type ExchangeOutcome,
   type Gpa,
-  gfnOf,
   gpa,
   isCanonical,
-  type TablePort,
   topTable,
   type WalkResult,
   type WalkRoot,
@@ -17,30 +13,6 @@ import {
 } from "../../x86";
 import type { MmuContext } from "./context";
 import type { MmuState } from "./state";
-
-/** Guest tables through memslots: what KVM's guest walker reads, and where it sets A/D bits. */
-class GuestTablePort implements TablePort<Gpa> {
-  private readonly current: Entry = { lo: 0, hi: 0 };
-
-  constructor(private readonly state: MmuState) {}
-
-  load(at: Gpa, bytes: 4 | 8, entry: Entry): boolean {
-    return this.state.guest.readEntry(at, bytes, entry);
-  }
-
-  exchange(at: Gpa, bytes: 4 | 8, expected: Entry, desired: Entry): ExchangeOutcome {
-    const { guest, memory } = this.state;
-    const frame = gfnOf(at);
-    if (!guest.isWritable(frame)) return "read-only";
-    if (!guest.readEntry(at, bytes, this.current)) return "changed";
-    if (this.current.lo !== expected.lo || this.current.hi !== expected.hi) return "changed";
-    const word = (guest.frameOffset(frame, true) + (at % 4096)) >>> 2;
-    memory.words[word] = desired.lo;
-    if (bytes === 8) memory.words[word + 1] = desired.hi;
-    guest.noteWrite(frame);
-    return "done";
-  }
-}
 
 /**
  * Walks the guest's own tables for `va` with the rights and register bits of the vCPU; `access` is
@@ -59,14 +31,13 @@ export function walkGuest(
   const paging = mode.guestRules.format.levels > 0;
   if (paging && trace.wants("kvm_mmu_pagetable_walk"))
     trace.emit("kvm_mmu_pagetable_walk", { addr: va, pferr: access });
-  const port = new GuestTablePort(state);
   const sink = announcing(state);
   const result = walk(
     withPkru(mode.guestRules, cpu.pkru),
     guestRoot(context),
     va,
     walkAccess(access | implicit, cpu.ac),
-    port,
+    state.guestTables,
     context.walk,
     sink,
   );
@@ -81,11 +52,13 @@ function guestRoot({ mode, cpu, pdptrs }: MmuContext): WalkRoot<Gpa> {
   return format.rootInRegisters ? pdptrs : gpa(topTable(format.mode, cpu.cr3));
 }
 
-const WALK_EVENTS = ["kvm_mmu_paging_element", "kvm_mmu_set_accessed_bit", "kvm_mmu_set_dirty_bit"];
-
 function announcing(state: MmuState): WalkSink<Gpa> | undefined {
   const { trace } = state;
-  if (!WALK_EVENTS.some((name) => trace.wants(name))) return undefined;
+  const wanted =
+    trace.wants("kvm_mmu_paging_element") ||
+    trace.wants("kvm_mmu_set_accessed_bit") ||
+    trace.wants("kvm_mmu_set_dirty_bit");
+  if (!wanted) return undefined;
   return {
     element: (level, at, lo, hi) =>
       trace.emit("kvm_mmu_paging_element", {
