@@ -3,6 +3,7 @@ import {
   type Completion,
   completions as complete,
   evaluate as evaluateIn,
+  hostCommand,
   oneLine,
   underline,
 } from "../debug";
@@ -19,6 +20,12 @@ export function evaluate(
 ): Evaluated | Refusal {
   const frame = frameOf(debuggee, frameId);
   if (frame instanceof Refusal) return frame;
+  const command = context === "repl" ? hostCommand(expression, debuggee.scope(frame)) : undefined;
+  if (command) {
+    if (!command.ok) return refusals.host(command.why);
+    debuggee.edited();
+    return { result: command.text, variablesReference: 0 };
+  }
   const result = evaluateIn(expression, debuggee.scope(frame));
   if (!result.ok) {
     // A hover over any word of the source asks: what is no expression has no answer, not an error.

@@ -4,6 +4,7 @@ import { disassemble } from "./disassemble";
 import { exceptionInfo } from "./exception-info";
 import * as execution from "./execution-requests";
 import * as expression from "./expression-requests";
+import * as host from "./host-requests";
 import * as image from "./image-requests";
 import { readMemory, writeMemory } from "./memory-requests";
 import { setVariable } from "./set-variable";
@@ -41,6 +42,8 @@ export const handlers: Readonly<Record<string, Handler>> = {
   loadedSources: image.loadedSources,
   source: image.source,
   exceptionInfo,
+  "penumbra/hostActions": host.hostActions,
+  "penumbra/hostAction": host.hostAction,
   "penumbra/tree": tree,
   "penumbra/parents": parents,
 };

@@ -1,6 +1,12 @@
-import { nearest } from "../debug";
+import { byteSize, nearest } from "../debug";
 import { type Era, PROFILES } from "../kvm";
-import type { MachineOptions, MmuMode, SlotRequest } from "../machine";
+import {
+  type MachineOptions,
+  MEMORY_BACKINGS,
+  type MemoryBacking,
+  type MmuMode,
+  type SlotRequest,
+} from "../machine";
 
 /** Launch configuration as the client sends it, after checking. Paths are the client's. */
 export interface LaunchArguments {
@@ -9,6 +15,8 @@ export interface LaunchArguments {
   readonly append?: string;
   readonly memory: number;
   readonly memslots?: readonly SlotRequest[];
+  readonly backing?: MemoryBacking;
+  readonly hostMemory?: number;
   readonly mmu: MmuMode;
   readonly era: Era;
   readonly cpu?: string;
@@ -55,6 +63,8 @@ const LAUNCH_KEYS: Readonly<Record<string, Reader>> = {
   append: text,
   memory: size,
   memslots: slots,
+  backing: oneOf(MEMORY_BACKINGS),
+  hostMemory: size,
   mmu: oneOf(["shadow", "ept", "npt", "none"]),
   era: oneOf(PROFILES.map(({ era }) => era)),
   cpu: text,
@@ -114,6 +124,8 @@ export function machineOptions(
     ...(args.append === undefined ? {} : { append: args.append }),
     ...(args.cpu === undefined ? {} : { cpu: args.cpu }),
     ...(args.memslots === undefined ? {} : { memslots: args.memslots }),
+    ...(args.backing === undefined ? {} : { backing: args.backing }),
+    ...(args.hostMemory === undefined ? {} : { hostMemory: args.hostMemory }),
     ...(args.quantum === undefined ? {} : { quantum: args.quantum }),
     memory: args.memory,
     vcpus: args.vcpus,
@@ -123,15 +135,11 @@ export function machineOptions(
   };
 }
 
-/** Bytes in `64M`, `1G`, `4096`, `0x1000`; `undefined` for anything else. */
-function byteSize(value: unknown): number | undefined {
+/** As JSON has it: a number, or text such as `64M`. */
+function bytesOf(value: unknown): number | undefined {
   if (typeof value === "number")
     return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
-  if (typeof value !== "string") return undefined;
-  const match = /^(0x[0-9a-f]+|\d+)\s*([kmg]?)i?b?$/i.exec(value.trim());
-  if (!match) return undefined;
-  const unit = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }[match[2]?.toLowerCase() ?? ""] ?? 1;
-  return Number(match[1]) * unit;
+  return typeof value === "string" ? byteSize(value) : undefined;
 }
 
 function text(value: unknown): ReturnType<Reader> {
@@ -145,7 +153,7 @@ function yesNo(value: unknown): ReturnType<Reader> {
 }
 
 function size(value: unknown): ReturnType<Reader> {
-  const bytes = byteSize(value);
+  const bytes = bytesOf(value);
   return bytes === undefined
     ? { problem: `must be a size such as "64M", not ${show(value)}` }
     : { value: bytes };
@@ -191,7 +199,7 @@ function symbolFile(value: unknown): ReturnType<Reader> {
   const { file, base } = (value ?? {}) as { file?: unknown; base?: unknown };
   if (typeof file !== "string") return { problem: `needs a "file", got ${show(value)}` };
   if (base === undefined) return { value: { file } };
-  const at = byteSize(base);
+  const at = bytesOf(base);
   return at === undefined
     ? { problem: `has a "base" that is no address: ${show(base)}` }
     : { value: { file, base: at } };
@@ -199,16 +207,19 @@ function symbolFile(value: unknown): ReturnType<Reader> {
 
 function slots(value: unknown, key: string): ReturnType<Reader> {
   return listOf("slots", (element) => {
-    const { gpa, size: bytes, flags = [] } = (element ?? {}) as Record<string, unknown>;
-    const at = byteSize(gpa);
-    const length = byteSize(bytes);
+    const { gpa, size: bytes, flags = [], backing } = (element ?? {}) as Record<string, unknown>;
+    const at = bytesOf(gpa);
+    const length = bytesOf(bytes);
     if (at === undefined || length === undefined)
       return { problem: 'needs "gpa" and "size", such as "0x0" and "64M"' };
     const known = ["ro", "log-dirty"];
     if (!Array.isArray(flags) || flags.some((f) => !known.includes(f))) {
       return { problem: `has flags ${show(flags)}: each must be "ro" or "log-dirty"` };
     }
-    return { value: { gpa: at, size: length, flags } };
+    if (backing === undefined) return { value: { gpa: at, size: length, flags } };
+    const backed = oneOf(MEMORY_BACKINGS)(backing, key);
+    if ("problem" in backed) return { problem: `has a backing that ${backed.problem}` };
+    return { value: { gpa: at, size: length, flags, backing } };
   })(value, key);
 }
 

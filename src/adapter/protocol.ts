@@ -1,4 +1,4 @@
-import type { ViewId, ViewNode } from "../debug";
+import type { OfferedAction, ViewId, ViewNode } from "../debug";
 
 /* What crosses between the views and the adapter besides plain DAP. */
 
@@ -33,6 +33,22 @@ export interface ParentsArguments {
 }
 export interface ParentsResponse {
   readonly path: readonly string[];
+}
+
+/** Custom request `penumbra/hostActions`: what the host can be told to do to a page. */
+export interface HostActionsResponse {
+  readonly actions: readonly OfferedAction[];
+}
+
+/** Custom request `penumbra/hostAction`: the host does something to the page behind an address. */
+export interface HostActionArguments {
+  readonly action: string;
+  /** An expression: `gpa:0x3000`, `gva:0x400000`. */
+  readonly address: string;
+}
+export interface HostActionResponse {
+  /** What came of it. */
+  readonly text: string;
 }
 
 /** Custom event `penumbra/stopped`, after each `stopped`: what the status bar and the views need. */

@@ -65,6 +65,7 @@ export const refusals = {
     ),
   setVariable: (text: string) => new Refusal(1400, text),
   unknownView: (view: string) => new Refusal(1500, `There is no view "${view}".`),
+  host: (text: string) => new Refusal(1700, text),
   unknownSource: () =>
     new Refusal(1600, "Penumbra has no text for that source; open the file instead."),
 } as const;

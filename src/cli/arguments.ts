@@ -1,6 +1,6 @@
-import { nearest } from "../debug";
+import { byteSize, nearest } from "../debug";
 import { type Era, profileOf } from "../kvm";
-import type { MmuMode } from "../machine";
+import { MEMORY_BACKINGS, type MemoryBacking, type MmuMode } from "../machine";
 import { wrongPattern } from "./trace-output";
 
 /** `penumbra run`, checked. */
@@ -14,6 +14,9 @@ export interface RunArguments {
   readonly mmu: MmuMode;
   readonly era: Era;
   readonly cpu: string | undefined;
+  readonly backing: MemoryBacking | undefined;
+  /** Bytes. */
+  readonly hostMemory: number | undefined;
   readonly maxInstructions: number;
   /** Glob patterns of event names; empty: no trace. */
   readonly trace: readonly string[];
@@ -30,6 +33,8 @@ const DEFAULTS: RunArguments = {
   mmu: "shadow",
   era: "modern",
   cpu: undefined,
+  backing: undefined,
+  hostMemory: undefined,
   maxInstructions: Infinity,
   trace: [],
   check: false,
@@ -62,7 +67,7 @@ export const RUN_OPTIONS: Readonly<Record<string, Option>> = {
     value: "SIZE",
     help: "guest RAM: 1M to 3G (256M)",
     parse: (text) => {
-      const memory = parseSize(text);
+      const memory = byteSize(text);
       return memory === undefined ? `${text} is not a size: write 64M, 1G or bytes` : { memory };
     },
   },
@@ -88,6 +93,21 @@ export const RUN_OPTIONS: Readonly<Record<string, Option>> = {
     value: "MODEL",
     help: "the processor: max,vendor=intel,phys-bits=46,-smap,+la57",
     parse: (cpu) => ({ cpu }),
+  },
+  backing: {
+    value: "KIND",
+    help: `what the host makes guest RAM of: ${MEMORY_BACKINGS.join(", ")}`,
+    parse: parseBacking,
+  },
+  "host-memory": {
+    value: "SIZE",
+    help: "memory the host may use before it swaps: 1M or more (all it has)",
+    parse: (text) => {
+      const hostMemory = byteSize(text);
+      return hostMemory === undefined
+        ? `${text} is not a size: write 16M or bytes`
+        : { hostMemory };
+    },
   },
   "max-instructions": {
     value: "N",
@@ -154,6 +174,11 @@ function parseTrace(text: string): Parsed {
   return trace.map(wrongPattern).find((wrong) => wrong !== undefined) ?? { trace };
 }
 
+function parseBacking(text: string): Parsed {
+  const backing = MEMORY_BACKINGS.find((name) => name === text);
+  return backing ? { backing } : `${text} is no backing: choose ${MEMORY_BACKINGS.join(", ")}`;
+}
+
 const MODES: readonly MmuMode[] = ["shadow", "ept", "npt", "none"];
 
 function parseMmu(mode: string): Parsed {
@@ -165,12 +190,4 @@ function whole(text: string, use: (value: number) => Partial<RunArguments>): Par
   const value = /^[0-9][0-9_]*$/.test(text) ? Number(text.replaceAll("_", "")) : Number.NaN;
   if (!Number.isSafeInteger(value) || value < 1) return `${text} is not a whole number above 0`;
   return use(value);
-}
-
-const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
-
-function parseSize(text: string): number | undefined {
-  const [, digits, unit = ""] = /^(0x[0-9a-f]+|[0-9]+)([kmg]?)$/i.exec(text) ?? [];
-  const factor = UNITS[unit.toLowerCase()];
-  return digits === undefined || factor === undefined ? undefined : Number(digits) * factor;
 }

@@ -46,6 +46,8 @@ function build(args: RunArguments, console: Console): Machine | string {
     era,
     ...(args.append === undefined ? {} : { append: args.append }),
     ...(args.cpu === undefined ? {} : { cpu: args.cpu }),
+    ...(args.backing === undefined ? {} : { backing: args.backing }),
+    ...(args.hostMemory === undefined ? {} : { hostMemory: args.hostMemory }),
     ...(args.initrd === undefined || !initrd
       ? {}
       : { initrd: { name: path.basename(args.initrd), bytes: initrd } }),

@@ -4,6 +4,7 @@ export * from "./breakpoints/condition";
 export { conditionFields } from "./breakpoints/event-fields";
 export { type ParsedBreakpoint, parseBreakpoint } from "./breakpoints/grammar";
 export { describeEvent, MNEMONICS } from "./breakpoints/sentence";
+export { byteSize } from "./byte-size";
 export { codeBits } from "./disassembly/code-bits";
 export { Disassembler, type ReadCode, type Row } from "./disassembly/disassembler";
 export { type Decoded, decodeOne } from "./disassembly/iced";
@@ -33,6 +34,13 @@ export {
   type Value,
 } from "./expression/value";
 export { globalNamed, localsOf, type Variable } from "./expression/variables";
+export {
+  type HostAnswer,
+  type OfferedAction,
+  offeredActions,
+  performAction,
+} from "./host/host-action";
+export { hostCommand } from "./host/host-command";
 export * from "./inspect/guest-walk";
 export * from "./inspect/shadow-walk";
 export * from "./inspect/spaces";

@@ -2,6 +2,7 @@ import * as vscode from "vscode";
 import { changeDecorations } from "./change-decorations";
 import { registerConfigurations } from "./configurations";
 import { GuestTree } from "./guest-tree";
+import { registerHostCommand } from "./host-command";
 import { MemoryDocuments } from "./memory-document";
 import { registerProtocolLog } from "./protocol-log";
 import { registerRowCommands } from "./row-commands";
@@ -33,6 +34,7 @@ export function activate(context: vscode.ExtensionContext): void {
     changeDecorations(),
     createStatus(sessions),
     registerRowCommands({ trees, memory }),
+    registerHostCommand(sessions),
     registerViewCommands(context.extensionUri, trees),
     // The welcome texts and the commands' enablement ask for it.
     sessions.onDidChange(() => {

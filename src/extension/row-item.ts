@@ -46,6 +46,7 @@ function contextValue(node: TreeNode): string {
     node.watch === undefined ? "" : "watchable",
     node.breakpoint === undefined ? "" : "breakable",
     node.memoryReference === undefined ? "" : "readable",
+    node.hostPage === undefined ? "" : "hosted",
     node.reveal === undefined ? "" : "linked",
   ]
     .filter((word) => word !== "")

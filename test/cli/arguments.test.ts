@@ -26,6 +26,9 @@ describe("arguments of run", () => {
         "2012",
         "--cpu",
         "max,-smap",
+        "--backing",
+        "thp",
+        "--host-memory=16M",
         "--max-instructions",
         "1_000_000",
         "--trace",
@@ -43,6 +46,8 @@ describe("arguments of run", () => {
         mmu: "none",
         cpu: "max,-smap",
         era: "2012",
+        backing: "thp",
+        hostMemory: 16 * 2 ** 20,
         maxInstructions: 1_000_000,
         trace: ["kvm_mmu_*", "kvm_exit"],
         check: true,
@@ -54,6 +59,11 @@ describe("arguments of run", () => {
   it("runs under shadow paging with 256 MiB, one vCPU and no limit unless told otherwise", () => {
     const { mmu, memory, vcpus, maxInstructions } = parse("guest");
     assert.deepEqual([mmu, memory, vcpus, maxInstructions], ["shadow", 256 * 2 ** 20, 1, Infinity]);
+  });
+
+  it("refuses a backing or a size that is none", () => {
+    assert.match(String(refusal("g", "--backing", "tape")), /tape is no backing: choose anonymous/);
+    assert.match(String(refusal("g", "--host-memory", "lots")), /lots is not a size/);
   });
 
   it("reads sizes with and without a unit", () => {

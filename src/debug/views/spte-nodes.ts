@@ -28,6 +28,7 @@ export function leafNode(id: string, entry: ShadowEntry, label = hex(entry.gva))
     value: hex(spteWord(entry)),
     watch: `spte(${hex(entry.gva)}, ${page.level})`,
     memoryReference: `hpa:${hex(address)}`,
+    ...(entry.kind === "leaf" ? { hostPage: `gpa:${hex(page.gfnAt(index) * 4096)}` } : {}),
     breakpoint: `spte hpa:${hex(address)} w`,
     reveal: { view: "sptes", id: spteId(entry) },
   };

@@ -21,6 +21,8 @@ export interface ViewNode {
   readonly watch?: string;
   /** Reference for "Open Memory": the bytes of the entry or page itself. */
   readonly memoryReference?: string;
+  /** The guest page it maps, as an expression: what "Host Action" is done to. */
+  readonly hostPage?: string;
   /** Function breakpoint for "Break on Write". */
   readonly breakpoint?: string;
   /** Id of the node in another view that shows the same thing from the other side. */

@@ -1,0 +1,55 @@
+import { HOST_ACTIONS, type HostAction } from "../../host";
+import { hva } from "../../x86";
+import { evaluate } from "../expression/evaluate";
+import { oneLine } from "../expression/problem";
+import type { Scope } from "../expression/scope";
+import { nearest } from "../nearest";
+
+/** What came of something the host was told to do: a sentence either way. */
+export type HostAnswer =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly why: string };
+
+export const done = (text: string): HostAnswer => ({ ok: true, text });
+export const notDone = (why: string): HostAnswer => ({ ok: false, why });
+
+export const NO_HOST =
+  'There is no host under the guest with "mmu": "none": start with "mmu": "shadow".';
+
+/** An action as a menu offers it. */
+export interface OfferedAction {
+  readonly action: HostAction;
+  readonly title: string;
+  readonly about: string;
+}
+
+/** Every action, in the order of the table. */
+export const offeredActions = (): readonly OfferedAction[] =>
+  (Object.keys(HOST_ACTIONS) as HostAction[]).map((action) => {
+    const { title, about } = HOST_ACTIONS[action];
+    return { action, title, about };
+  });
+
+/** Does an action to the page of the host process behind an address of any space, given as an expression. */
+export function performAction(action: string, address: string, scope: Scope): HostAnswer {
+  const { host } = scope.machine;
+  if (!host) return notDone(NO_HOST);
+  const known = offeredActions().find((offered) => offered.action === action);
+  if (!known) {
+    const names = offeredActions().map((offered) => offered.action);
+    const near = nearest(action, names);
+    return notDone(
+      `The host cannot "${action}"${near ? `: did you mean "${near}"?` : `: choose one of ${names.join(", ")}.`}`,
+    );
+  }
+  const at = evaluate(`hva(${address})`, scope);
+  if (!at.ok) return notDone(oneLine(at.problem));
+  if (at.value.kind === "fault") return notDone(`${address}: ${at.value.text}`);
+  if (at.value.kind !== "address")
+    return notDone(`${address} is no address: give one, gpa:0x3000 say.`);
+  const outcome = host.perform(known.action, hva(Number(at.value.value)));
+  if (outcome.kind === "refused") return notDone(`${outcome.reason}.`);
+  return done(
+    `${outcome.note ?? `The host did "${action}" at hva:0x${at.value.value.toString(16)}`}.`,
+  );
+}
