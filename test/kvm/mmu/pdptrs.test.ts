@@ -65,6 +65,24 @@ describe("PDPTRs", () => {
     assert.equal(g.read(0, 0x5000).kind, "ok");
   });
 
+  it("F-016 F-017 F-118 CR4.PAE goes on and off while the guest pages", () => {
+    const g = new Guest(checked).entry(0x1000, 0x2001).entry(0x2010, 0x3067).entry(0x3028, 0x9067);
+    // The low half of PDPTE 0 is PDE 0; PDE 1 is its high half, so another directory entry is used.
+    g.entry32(0x1008, 0x4067).entry32(0x4014, 0xa067).start("32-bit", 0x1000);
+    g.write(0, 0x805000, 1, 4);
+    assert.equal(g.entryAt(0xa000), 1n);
+    g.emulatedStore(0x1008, 0x4066, 4);
+    g.movCr4(CR4.PAE);
+    g.write(0, 0x405000, 2, 4);
+    assert.equal(g.entryAt(0x9000), 2n);
+    g.emulatedStore(0x1008, 0x4067, 4);
+    assert.deepEqual(g.first.movCr4(CR4.PAE | CR4.PGE), { vector: 13, error: 0 });
+    g.movCr4(0n);
+    assert.deepEqual(g.read(0, 0x805000, 4), { kind: "ok", value: 1n, emulated: false });
+    assert.deepEqual(g.first.movCr4(CR4.PAE), { vector: 13, error: 0 });
+    assert.deepEqual(g.read(0, 0x805000, 4), { kind: "ok", value: 1n, emulated: false });
+  });
+
   it("F-017 paging does not come on with a bad one", () => {
     const g = paeGuest().mode("none");
     g.entry(0x1028, 0x4003);
