@@ -1,8 +1,10 @@
 import { pfnOf } from "../../x86";
 import { pteListAdd, pteListCount, pteListEntries, pteListRemove } from "./pte-list";
 import { dropSpte } from "./rmap";
+import { ROLE } from "./role";
 import type { ShadowPage } from "./shadow-page";
 import { isLeaf, pfnHi, pfnLo, type Sptep } from "./spte";
+import { AD_KIND } from "./spte-format";
 import { clearSpte, isPresentAt, setSpte } from "./spte-write";
 import type { MmuState } from "./state";
 import { childOf, markUnsync } from "./unsync";
@@ -20,8 +22,11 @@ export function linkShadowPage(
 ): void {
   if (isPresentAt(state, sptep)) dropEntry(state, sptep, flush);
   const frame = pfnOf(child.spt);
-  const { nonleafLo, nonleafHi } = state.format;
-  setSpte(state, sptep, pfnLo(frame) | nonleafLo, pfnHi(frame) | nonleafHi);
+  const { nonleafLo, nonleafHi, accessed } = state.format;
+  const adOff = (child.role & ROLE.adDisabled) !== 0;
+  const lo = adOff ? nonleafLo & ~accessed : nonleafLo;
+  const hi = nonleafHi | (adOff ? AD_KIND.disabled : AD_KIND.enabled);
+  setSpte(state, sptep, pfnLo(frame) | lo, pfnHi(frame) | hi);
   child.parentPtes = pteListAdd(child.parentPtes, sptep);
   announceParent(state, "parent_add", sptep, child);
   if (child.unsync || child.unsyncChildren > 0) markUnsync(state, sptep);

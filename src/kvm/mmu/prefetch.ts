@@ -4,7 +4,7 @@ import type { MmuContext } from "./context";
 import { gpteAccess, gpteAddress, gpteBytes, gpteGfn, isPrefetchable } from "./guest-entry";
 import { ON_PREFETCH } from "./make-spte";
 import { slotOf } from "./rmap";
-import { roleAccess } from "./role";
+import { ROLE, roleAccess } from "./role";
 import { mmuSetSpte } from "./set-spte";
 import type { ShadowPage } from "./shadow-page";
 import type { Sptep } from "./spte";
@@ -22,6 +22,8 @@ const WINDOW = 8;
 export function prefetchAround(state: MmuState, context: MmuContext, sptep: Sptep): void {
   const page = state.pageOf(sptep);
   if (page.level > 1 || state.notifier.inProgress > 0) return;
+  // Without A bits nobody could tell what was used from what was not.
+  if (page.direct && page.role & ROLE.adDisabled) return;
   const { reserved } = context.mode.guestRules;
   const entry = state.scratchEntry;
   const index = sptep - page.base;

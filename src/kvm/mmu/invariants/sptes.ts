@@ -159,12 +159,14 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
   },
   {
     id: "INV-S-14",
-    rule: "the A/D kind of a leaf is that of its tree",
+    rule: "the A/D kind is the one of the page's role",
     entry(view) {
-      const kind = view.page.role & ROLE.adDisabled ? AD_KIND.disabled : AD_KIND.enabled;
-      return view.leaf && (view.hi & AD_KIND.mask) !== kind
-        ? `${view} has another A/D kind`
-        : undefined;
+      if (!view.present) return undefined;
+      const wanted = view.page.role & ROLE.adDisabled ? AD_KIND.disabled : AD_KIND.enabled;
+      const kind = view.hi & AD_KIND.mask;
+      return kind === wanted
+        ? undefined
+        : `${view} has A/D kind ${kind >> 20}, not ${wanted >> 20}`;
     },
   },
 ];
