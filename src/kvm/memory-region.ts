@@ -218,6 +218,7 @@ function dirtyBitmapFor(
  */
 function swap(state: MmuState, set: SlotSet, slots: readonly MemorySlot[]): void {
   const before = generationValue(set);
+  state.slotsChanging = true;
   set.updateInProgress = true;
   set.publish(slots);
   announceGeneration(state, set, before);
@@ -226,6 +227,7 @@ function swap(state: MmuState, set: SlotSet, slots: readonly MemorySlot[]): void
   const { addressSpaces } = state.profile;
   set.generation += addressSpaces;
   set.updateInProgress = false;
+  state.slotsChanging = false;
   const stored = state.format.storedGeneration(set.generation);
   const wraps = stored - (stored % addressSpaces) === 0;
   if (wraps && state.format.storesGeneration) invalidateAll(state);

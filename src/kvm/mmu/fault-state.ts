@@ -6,6 +6,8 @@ export const NOSLOT_PFN = -1;
 
 /** `kvm_page_fault`: one fault on its way through the MMU. A vCPU reuses one object. */
 export class Fault {
+  /** Being handled now: other actors may run in between. */
+  active = false;
   /** Faulting address: a gva, or a gpa in a direct MMU. */
   address = 0n;
   /** Error code of the hardware. */
@@ -32,6 +34,7 @@ export class Fault {
   toOwnTable = false;
 
   begin(address: bigint, code: number): void {
+    this.active = true;
     this.address = address;
     this.code = code;
     this.slot = undefined;

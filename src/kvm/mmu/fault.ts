@@ -27,6 +27,7 @@ export function handlePageFault(
     });
   if (fault.reserved) {
     const known = handleMmioFault(state, context, fault);
+    fault.active = known === RET.invalid;
     if (known === RET.emulate) return "emulate";
     if (known === RET.retry) return "resume";
   }
@@ -39,8 +40,10 @@ export function handlePageFault(
 
 function concluded(state: MmuState, context: MmuContext, ret: Ret): FaultDecision {
   const { stats, fault } = context;
+  fault.active = false;
   if (ret === RET.fixed) stats.pf_fixed++;
   if (ret === RET.spurious) stats.pf_spurious++;
+  if (ret === RET.retry && !context.injected) stats.pf_retry++;
   if (ret === RET.emulate) stats.pf_emulate++;
   if (ret === RET.writeProtected) {
     stats.pf_emulate++;

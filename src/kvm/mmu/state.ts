@@ -68,6 +68,8 @@ export class MmuState {
   readonly possibleNxHugePages = new Set<ShadowPage>();
   /** 0 or 1: toggled to make every page obsolete at once. */
   mmuValidGen = 0;
+  /** A set of slots is being put in place of another. */
+  slotsChanging = false;
   /** Live shadow pages that are not zapped (`n_used_mmu_pages`). */
   usedPages = 0;
   /** `n_max_mmu_pages`: soft, a fault may exceed it by what it has already cached. */

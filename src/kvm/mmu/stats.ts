@@ -18,13 +18,15 @@ export interface VmStats {
   remote_tlb_flush_requests: number;
 }
 
-/** Counters of a vCPU. `pf_taken` = `pf_fixed` + `pf_emulate` + `pf_spurious` + retries + guest faults. */
+/** Counters of a vCPU. `pf_taken` = `pf_fixed` + `pf_emulate` + `pf_spurious` + `pf_retry` + `pf_guest`. */
 export interface VcpuStats {
   exits: number;
   pf_taken: number;
   pf_fixed: number;
   pf_emulate: number;
   pf_spurious: number;
+  /** Tried again without a change; kernels do not count it. */
+  pf_retry: number;
   pf_fast: number;
   pf_mmio_spte_created: number;
   pf_guest: number;
@@ -59,6 +61,7 @@ export const newVcpuStats = (): VcpuStats => ({
   pf_fixed: 0,
   pf_emulate: 0,
   pf_spurious: 0,
+  pf_retry: 0,
   pf_fast: 0,
   pf_mmio_spte_created: 0,
   pf_guest: 0,

@@ -4,6 +4,7 @@ import { ENTRIES, type ShadowPage } from "../shadow-page";
 import type { MmuState } from "../state";
 import { DIRTY_ENTRY_INVARIANT, DIRTY_TLB_INVARIANT } from "./dirty-log";
 import { EntryView } from "./entry-view";
+import { HOST_INVARIANTS, NOTIFIER_ENTRY_INVARIANT } from "./host-side";
 import { allPages, type Invariant, type VmInvariant } from "./invariant";
 import { LARGE_COUNT_INVARIANT, LARGE_LEAF_INVARIANTS, LARGE_PAGE_INVARIANT } from "./large-pages";
 import { PAGE_ENTRY_INVARIANT, PAGE_INVARIANTS, PAGES_INVARIANTS, ROOT_INVARIANT } from "./pages";
@@ -14,6 +15,7 @@ import {
 } from "./reverse-map";
 import { SLOT_ENTRY_INVARIANT, SLOT_INVARIANTS, SLOT_PAGE_INVARIANT } from "./slots";
 import { SPTE_INVARIANTS, SPTE_STORE_INVARIANT } from "./sptes";
+import { TLB_INVARIANTS } from "./tlbs";
 import { UnchangedPages } from "./unchanged";
 import {
   SYNCED_ROOT_INVARIANT,
@@ -21,6 +23,7 @@ import {
   UNSYNC_INVARIANTS,
   UNSYNC_PAGE_INVARIANTS,
 } from "./unsync";
+import { FAULT_COUNT_INVARIANT, MODE_INVARIANT } from "./vcpus";
 
 const ENTRY = [
   ...SPTE_INVARIANTS,
@@ -31,6 +34,7 @@ const ENTRY = [
   SLOT_ENTRY_INVARIANT,
   PAGE_ENTRY_INVARIANT,
   FROZEN_INVARIANT,
+  NOTIFIER_ENTRY_INVARIANT,
 ];
 const PAGE = [PARENT_INVARIANT, SLOT_PAGE_INVARIANT, ...UNSYNC_PAGE_INVARIANTS, ...PAGE_INVARIANTS];
 const VM = [
@@ -40,6 +44,8 @@ const VM = [
   ...UNSYNC_INVARIANTS,
   ...PAGES_INVARIANTS,
   ...TDP_INVARIANTS,
+  ...HOST_INVARIANTS,
+  FAULT_COUNT_INVARIANT,
 ];
 /** Those that go through every frame of the slots, or every entry there is. */
 const FRAMES = [
@@ -47,6 +53,7 @@ const FRAMES = [
   LARGE_PAGE_INVARIANT,
   LARGE_COUNT_INVARIANT,
   GAUGE_INVARIANT,
+  ...TLB_INVARIANTS,
 ];
 
 /** Every invariant there is, for reference and for tests. */
@@ -56,6 +63,7 @@ export const INVARIANTS: readonly Invariant[] = [
   ...VM,
   ...FRAMES,
   ROOT_INVARIANT,
+  MODE_INVARIANT,
   SYNCED_ROOT_INVARIANT,
 ];
 
@@ -119,8 +127,10 @@ const checkVm = (state: MmuState, invariants: readonly VmInvariant[]): string[] 
 
 /** What must hold besides when a vCPU enters the guest. */
 export function checkEntry(state: MmuState, context: MmuContext): string[] {
-  const wrong = ROOT_INVARIANT.context(state, context);
-  return wrong ? [`${ROOT_INVARIANT.id}: ${wrong}`] : [];
+  return [ROOT_INVARIANT, MODE_INVARIANT].flatMap((invariant) => {
+    const wrong = invariant.context(state, context);
+    return wrong ? [`${invariant.id}: ${wrong}`] : [];
+  });
 }
 
 /** What must hold when a vCPU has just synced its root. */

@@ -44,6 +44,17 @@ export const REVERSE_MAP_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
     },
   },
   {
+    id: "INV-R-08",
+    rule: "where slot_bitmap is kept, it has the slot of every leaf",
+    entry(view) {
+      const { slot, page, state } = view;
+      if (!view.leaf || !slot || !state.profile.slotBitmap) return undefined;
+      return (page.slotBitmap >>> (slot.id & 31)) & 1
+        ? undefined
+        : `${view} maps slot ${slot.id}, which slot_bitmap lacks`;
+    },
+  },
+  {
     id: "INV-R-05",
     rule: "a leaf of a direct page grants the page's access",
     entry(view) {
