@@ -18,9 +18,13 @@ export function accessBoth(world: World, asked: AccessStep, coverage: Coverage |
   const step = { ...asked, va };
   const before = listLegal(world, step);
   const { now } = world.memory;
+  // Inside another's step the access may have to wait for that to end.
+  const tries = world.underWay.length > 0 ? WAITING_TRIES : undefined;
   world.underWay.push(before);
-  const got = world.subject.processors[step.vcpu]!.access(step)!;
+  const got = world.subject.processors[step.vcpu]!.access(step, tries);
+  if (!got) world.settleUnderWay();
   world.underWay.pop();
+  if (!got) return;
   const raced = world.memory.now !== now;
   const verdict = raced
     ? judgeRaced(world, step, got, before, listLegal(world, step))
@@ -31,6 +35,9 @@ export function accessBoth(world: World, asked: AccessStep, coverage: Coverage |
   coverage?.count("outcomes", outcomeName(got, verdict.legal));
   if (raced) coverage?.count("outcomes", "with another actor in between");
 }
+
+/** Attempts of an access that another actor may keep from ending. */
+const WAITING_TRIES = 3;
 
 export type Verdict =
   | { readonly kind: "right"; readonly legal: Legal }

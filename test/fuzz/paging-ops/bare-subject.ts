@@ -62,6 +62,11 @@ export class BareSubject implements Subject {
     return "there is no host";
   }
   age(): void {}
+  shrink(): void {}
+  limitMemory(): void {}
+  checkHost(): readonly string[] {
+    return [];
+  }
   restore(): void {}
 }
 

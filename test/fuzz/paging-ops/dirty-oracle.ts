@@ -8,13 +8,13 @@ const CHUNK = 32;
 
 interface Log {
   readonly slot: PlainSlot;
-  /** What its memory held when its bits were last taken. */
+  /** What its memory held when its pages were last copied. */
   readonly taken: Buffer;
 }
 
 /**
  * What a dirty log must hold, from the pages themselves: a page that differs from what it held when
- * its bit was last taken has its bit set.
+ * its bit was last cleared has its bit set.
  */
 export class DirtyOracle {
   private readonly logs = new Map<number, Log>();
@@ -43,14 +43,34 @@ export class DirtyOracle {
       return;
     }
     assert.ok(bitmap instanceof Uint32Array, `slot ${id} logs, but has no log`);
-    for (const page of this.changedPages(log))
+    const changed = this.changedPages(log);
+    for (const page of changed)
       assert.ok(
         (bitmap[page >> 5]! >>> (page & 31)) & 1,
         `gfn 0x${(log.slot.base + page).toString(16)} was written and is not in the dirty log`,
       );
+    if (!vm.core.state.dirtyLogMode.manual) this.copy(log, changed);
   }
 
-  /** Pages that differ from what was taken, which is brought up to date. */
+  /** KVM_CLEAR_DIRTY_LOG of runs of 64 pages, after which they are copied. */
+  clear(id: number, first: number, blocks: number): void {
+    const log = this.logs.get(id);
+    const { vm } = this.subject;
+    if (!vm || !log) return;
+    const bitmap = new Uint32Array(2 * blocks).fill(0xffffffff);
+    const range = { slot: id, firstPage: 64 * first, numPages: 64 * blocks, bitmap };
+    assert.equal(vm.clearDirtyLog(range), undefined);
+    const inRange = (page: number): boolean => page >= 64 * first && page < 64 * (first + blocks);
+    this.copy(log, this.changedPages(log).filter(inRange));
+  }
+
+  /** The caller copies these pages, as live migration does. */
+  private copy({ slot, taken }: Log, pages: readonly number[]): void {
+    const present = this.present(slot);
+    for (const page of pages) present.copy(taken, page * PAGE, page * PAGE, (page + 1) * PAGE);
+  }
+
+  /** Pages that differ from what was copied last. */
   private changedPages({ slot, taken }: Log): number[] {
     const present = this.present(slot);
     const differs = (page: number, pages: number): boolean => {
@@ -64,7 +84,6 @@ export class DirtyOracle {
       for (let page = chunk; page < Math.min(chunk + CHUNK, slot.pages); page++)
         if (differs(page, 1)) changed.push(page);
     }
-    for (const page of changed) present.copy(taken, page * PAGE, page * PAGE, (page + 1) * PAGE);
     return changed;
   }
 

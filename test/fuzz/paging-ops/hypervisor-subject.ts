@@ -32,6 +32,7 @@ export const featuresOf = (setup: Setup): PagingFeatures => ({
 const FILE = "ram";
 
 function backingOf({ backing }: Setup): Backing {
+  if (backing === "hugetlb") return { kind: "hugetlb", writable: true, level: 2 };
   if (backing === "anonymous" || backing === "huge")
     return { kind: "anonymous", writable: true, thp: backing === "huge" };
   return { kind: "file", writable: true, file: FILE, firstPage: 0, shared: backing === "file" };
@@ -67,6 +68,7 @@ export class HypervisorSubject implements Subject {
       features: featuresOf(setup),
       hostPhysicalBits: setup.hostPhysicalBits,
       profile,
+      knobs: setup.knobs,
       ...(setup.mmu === "none" ? {} : { paging: setup.mmu }),
     });
     const bytes = new DataView(memory.buffer);
@@ -105,6 +107,16 @@ export class HypervisorSubject implements Subject {
     else
       for (let i = page; i < page + pages; i++)
         if (agePage(this.process, addressOf(i)) === "old") this.hostAction("swap-out", i);
+  }
+  shrink(pages: number): void {
+    this.process.space.shrinkers.shrink(pages);
+  }
+  limitMemory(frames: number | undefined): void {
+    this.process.limit = frames;
+    this.process.keepLimit();
+  }
+  checkHost(): readonly string[] {
+    return this.process.check();
   }
   restore(): void {
     const saved = { vm: this.vm.save(), process: this.process.save(), host: this.host.save() };

@@ -23,6 +23,7 @@ function withMeanwhile(
   body: () => void,
 ): void {
   let reached = 0;
+  world.underWay.push([]);
   const stop = world.subject.trace.on("point", ({ fields }) => {
     if (fields.point !== point || reached++ !== nth) return;
     coverage?.count("races", `${point} ${stepName(step)}`);
@@ -32,6 +33,7 @@ function withMeanwhile(
   try {
     body();
   } finally {
+    world.underWay.pop();
     stop();
   }
 }
@@ -88,6 +90,24 @@ function take(world: World, step: BareStep, coverage: Coverage | undefined): voi
       return;
     case "limit":
       if (subject.vm) changeMaxPages(subject.vm.core.state, step.pages);
+      return;
+    case "clear-log":
+      world.dirty.clear(step.id, step.first, step.blocks);
+      return;
+    case "manual-protect":
+      subject.vm?.setManualProtect(step.flags);
+      return;
+    case "shrink":
+      subject.shrink(step.pages);
+      return;
+    case "memory-limit":
+      subject.limitMemory(step.frames);
+      return;
+    case "nx-huge-pages":
+      subject.vm?.setNxHugePages(step.on);
+      return;
+    case "recover-nx":
+      subject.vm?.recoverNxHugePages();
       return;
     case "restore":
       subject.restore();

@@ -71,7 +71,10 @@ export class Processor {
     this.translator.invpcid(type, pcid, va);
   }
 
-  /** `tries`: give up silently after so many retries; without it, an access that never ends is an error. */
+  /**
+   * Undefined when nothing came of it: a cached access without a translation, or one that was to be
+   * tried again `tries` times; without that number an access that never ends is an error.
+   */
   access(step: AccessStep, tries?: number): Outcome | undefined {
     const { cpu, translator } = this;
     const { va } = step;
@@ -83,6 +86,7 @@ export class Processor {
     for (let n = 0; n < (tries ?? STUCK); n++) {
       const cached = cpu.lookUp(va, access);
       if (cached && cached.allow & wanted) return this.finish(cached.offset, step);
+      if (step.cached) return undefined;
       const refill = translator.refill(va, access);
       if (refill.kind === "device") return { kind: "device", gpa: refill.gpa };
       if (refill.kind === "ram") {

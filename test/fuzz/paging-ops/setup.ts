@@ -1,3 +1,5 @@
+import type { MmuKnobs } from "../../../src/kvm/mmu/knobs";
+
 /** Paging modes of a guest (SDM 3A 4.1.1); "none" is a guest that does not page. */
 export const MODES = ["none", "32-bit", "PAE", "4-level", "5-level"] as const;
 export type Mode = (typeof MODES)[number];
@@ -10,7 +12,10 @@ export const ERAS = ["modern", "2012", "2010"] as const;
 export type Era = (typeof ERAS)[number];
 
 /** What lies behind RAM in the host process. */
-export const BACKINGS = ["anonymous", "huge", "file", "private file"] as const;
+export const BACKINGS = ["anonymous", "huge", "hugetlb", "file", "private file"] as const;
+
+/** Module parameters that are not as usual. */
+export type Knobs = Partial<MmuKnobs>;
 
 /** All that makes a fresh guest, as data: a failure prints it. */
 export interface Setup {
@@ -31,6 +36,7 @@ export interface Setup {
   readonly pse36: boolean;
   /** The kernel maps RAM by large pages, where the mode has them. */
   readonly largeKernel: boolean;
+  readonly knobs: Knobs;
 }
 
 /** A TLB that forgets nothing by itself. */
@@ -48,4 +54,5 @@ export const PLAIN_SETUP: Setup = {
   gigabytePages: true,
   pse36: true,
   largeKernel: false,
+  knobs: {},
 };

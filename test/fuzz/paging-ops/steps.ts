@@ -15,6 +15,8 @@ export interface AccessStep {
   readonly implicit?: true;
   /** Made by the hypervisor's emulator, whose instruction left the guest for another reason. */
   readonly emulated?: true;
+  /** Only by a translation that the TLB holds; where it holds none, nothing happens. */
+  readonly cached?: true;
 }
 
 /**
@@ -81,7 +83,22 @@ export type BareStep =
       readonly flags: number;
     }
   | { readonly op: "dirty-log"; readonly id: number }
+  /** KVM_CLEAR_DIRTY_LOG of `blocks` runs of 64 pages, as many bits as are set there. */
+  | {
+      readonly op: "clear-log";
+      readonly id: number;
+      readonly first: number;
+      readonly blocks: number;
+    }
+  /** KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2. */
+  | { readonly op: "manual-protect"; readonly flags: 0 | 1 | 3 }
+  /** Limit on shadow pages. */
   | { readonly op: "limit"; readonly pages: number }
+  | { readonly op: "shrink"; readonly pages: number }
+  /** Frames of host memory; absent = all. */
+  | { readonly op: "memory-limit"; readonly frames?: number }
+  | { readonly op: "nx-huge-pages"; readonly on: boolean }
+  | { readonly op: "recover-nx" }
   /** All state is saved and restored. */
   | { readonly op: "restore" };
 

@@ -19,6 +19,12 @@ export interface Subject {
   /** Why the action was not carried out, or nothing. */
   hostAction(action: HostAction, page: number): string | undefined;
   age(how: "clear" | "clear-flush" | "test" | "reclaim", page: number, pages: number): void;
+  /** The host wants shadow pages back. */
+  shrink(pages: number): void;
+  /** The host keeps so many frames in use at most; undefined = all it has. */
+  limitMemory(frames: number | undefined): void;
+  /** What the host finds wrong with itself. */
+  checkHost(): readonly string[];
   /** Saves all of it and restores it. */
   restore(): void;
 }

@@ -103,6 +103,7 @@ export class World {
       assert.deepEqual(checkEntry(vm.core.state, vcpu.mmu), []);
     }
     assert.deepEqual(vm.check(), []);
+    assert.deepEqual(this.subject.checkHost(), []);
   }
 }
 

@@ -63,7 +63,9 @@ export const REVERSE_MAP_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
       const access = roleAccess(view.page.role);
       const differ = view.grants ^ access;
       const user = (differ & ACC.user) === 0;
-      const exec = (differ & ACC.exec) === 0;
+      // A huge leaf is not executable while nx_huge_pages is on (INV-S-12).
+      const withheld = view.page.level > 1 && view.state.knobs.nxHugePages;
+      const exec = withheld || (differ & ACC.exec) === 0;
       const write = !(view.grants & ACC.write) || (access & ACC.write) !== 0;
       return user && exec && write
         ? undefined

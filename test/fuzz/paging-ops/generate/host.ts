@@ -92,6 +92,44 @@ const writeLogged: Generator = (scene) => {
   return [write(), take, write(), take];
 };
 
+const clearLog: Generator = (scene) => {
+  const { random } = scene;
+  const blocks = SLOT_PAGES / 64;
+  const first = random.below(blocks);
+  const count = 1 + random.below(blocks - first);
+  return [{ op: "clear-log", id: random.below(2), first, blocks: count }];
+};
+const setManualProtect: Generator = (scene) => [
+  { op: "manual-protect", flags: scene.random.pick([0, 1, 3] as const) },
+];
+
+/** Two pages of zeros become one, and one of them is written again. */
+const mergeZeros: Generator = (scene) => {
+  const { random } = scene;
+  const vcpu = scene.anyVcpu();
+  const page = 0x60 + 2 * random.below(4);
+  const store = (value: bigint): Step => scene.kernelStore(vcpu, page * 4096, value, 8);
+  const other = scene.kernelStore(vcpu, (page + 1) * 4096, 0n, 8);
+  return [
+    store(0n),
+    other,
+    { op: "host", action: "merge", page },
+    ...(random.oneIn(2) ? [store(random.u64()), { ...other, kind: "read" as const }] : []),
+  ];
+};
+
+/** Memory gets short, for shadow pages or for all, and is plentiful again. */
+const shrink: Generator = (scene) => [{ op: "shrink", pages: 1 + scene.random.below(20) }];
+const limitMemory: Generator = (scene) => {
+  const { random, world } = scene;
+  // What is set aside cannot be had back: with less than that the guest never gets on.
+  if (random.oneIn(3) || world.setup.backing === "hugetlb") return [{ op: "memory-limit" }];
+  return [{ op: "memory-limit", frames: 100 + random.below(1000) }];
+};
+
+const setNxHugePages: Generator = (scene) => [{ op: "nx-huge-pages", on: scene.random.oneIn(2) }];
+const recoverNx: Generator = () => [{ op: "recover-nx" }];
+
 /** A few shadow pages, or as many as needed. */
 const setLimit: Generator = (scene) => [{ op: "limit", pages: scene.random.pick([30, 60, 200]) }];
 
@@ -101,10 +139,17 @@ const restore: Generator = () => [{ op: "restore" }];
 export const HOST_MENU: readonly (readonly [Generator, number])[] = [
   [hostAction, 4],
   [age, 1],
+  [mergeZeros, 0.7],
   [changeSlot, 1],
   [logFirstSlot, 0.3],
   [takeLog, 1],
   [writeLogged, 2],
+  [clearLog, 1],
+  [setManualProtect, 0.3],
+  [shrink, 0.3],
+  [limitMemory, 0.2],
+  [setNxHugePages, 0.2],
+  [recoverNx, 0.3],
   [setLimit, 0.2],
   [restore, 0.02],
 ];

@@ -1,5 +1,5 @@
 import type { Random } from "../../random";
-import { BACKINGS, ENDLESS, type Mode, type Setup } from "../setup";
+import { BACKINGS, ENDLESS, type Knobs, type Mode, type Setup } from "../setup";
 import type { Step } from "../steps";
 import type { GuestKind } from "../supported";
 import type { World } from "../world";
@@ -28,6 +28,17 @@ export function anySetup(random: Random, kinds: readonly GuestKind[]): Setup {
     gigabytePages: !random.oneIn(3),
     pse36: !random.oneIn(4),
     largeKernel: random.oneIn(2),
+    knobs: anyKnobs(random),
+  };
+}
+
+/** Mostly as usual. */
+function anyKnobs(random: Random): Knobs {
+  return {
+    ...(random.oneIn(4) ? { eagerPageSplit: true } : {}),
+    ...(random.oneIn(4) ? { eptad: false } : {}),
+    ...(random.oneIn(3) ? { pml: false } : {}),
+    ...(random.oneIn(4) ? { nxHugePages: true, nxHugePagesRecoveryRatio: 2 } : {}),
   };
 }
 

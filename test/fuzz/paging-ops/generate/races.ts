@@ -5,14 +5,33 @@ import { anyHostAction } from "./host";
 import type { Scene } from "./scene";
 
 /** Points of a fault at which no lock is held: any other actor may run there. */
-const FAULT_POINTS = ["P1", "P2"] as const;
+const FAULT_POINTS = ["P1", "P1", "P2", "P2", "R1", "R3"] as const;
+/** Points of an invalidation outside the lock: vCPUs run, but what they need may be withheld. */
+const NOTIFIER_POINTS = ["N1", "N2"] as const;
+/** Points under the lock: nobody but hardware goes on, by what its TLB holds. */
+const LOCKED_POINTS = ["R2", "D1", "D2", "D3", "Z1", "Z2", "M1", "M2", "M3", "M4"] as const;
 
-/** Now and then another actor comes between: to an access, as it looks for its page. */
+/** Now and then another actor comes between. */
 export function withRace(scene: Scene, step: Step): Step {
   const { random, world } = scene;
-  if (step.op !== "access" || !world.subject.vm || !random.oneIn(14)) return step;
-  const other = otherActor(scene, step.vcpu);
-  return other ? { ...step, meanwhile: { point: random.pick(FAULT_POINTS), step: other } } : step;
+  if (!world.subject.vm) return step;
+  if (step.op === "access" && random.oneIn(14)) {
+    const other = otherActor(scene, step.vcpu);
+    const point = random.pick(FAULT_POINTS);
+    return other ? { ...step, meanwhile: { point, nth: random.below(2), step: other } } : step;
+  }
+  if (step.op === "host" && random.oneIn(3)) {
+    const point = random.pick(NOTIFIER_POINTS);
+    return { ...step, meanwhile: { point, step: anyAccess(scene, scene.anyVcpu()) } };
+  }
+  const locks = ["slot", "dirty-log", "clear-log", "limit", "shrink", "host"].includes(step.op);
+  if (!locks || !random.oneIn(4)) return step;
+  const { emulated, ...access } = anyAccess(scene, scene.anyVcpu());
+  const point = random.pick(LOCKED_POINTS);
+  return {
+    ...step,
+    meanwhile: { point, nth: random.below(2), step: { ...access, cached: true } },
+  };
 }
 
 function otherActor(scene: Scene, vcpu: number): BareStep | undefined {
