@@ -118,6 +118,7 @@ class BareTranslator implements Translator {
     return this.changed(((old ^ value) & (CR4.PAE | CR4.PGE | CR4.PSE | CR4.SMEP)) !== 0n);
   }
   eferWritten(): void {}
+  pkruWritten(): void {}
   invlpg(): void {}
   invpcid(): void {}
 

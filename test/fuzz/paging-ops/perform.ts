@@ -57,8 +57,7 @@ function take(world: World, step: BareStep, coverage: Coverage | undefined): voi
       return;
     case "pkru":
       vcpus[step.vcpu]!.pkru = step.value;
-      subject.processors[step.vcpu]!.cpu.pkru = step.value;
-      subject.processors[step.vcpu]!.cpu.flushTlb();
+      subject.processors[step.vcpu]!.writePkru(step.value);
       return;
     case "ac":
       vcpus[step.vcpu]!.ac = step.on;

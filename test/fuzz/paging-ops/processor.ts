@@ -13,6 +13,7 @@ export interface Translator {
   cr3Written(old: bigint, value: bigint, noFlush: boolean): GuestFault | undefined;
   cr4Written(old: bigint, value: bigint): GuestFault | undefined;
   eferWritten(old: bigint, value: bigint): void;
+  pkruWritten(): void;
   invlpg(va: bigint): void;
   invpcid(type: number, pcid: number, va: bigint): void;
 }
@@ -62,6 +63,11 @@ export class Processor {
     cpu.cr3 = old;
     return false;
   }
+  writePkru(value: number): void {
+    this.cpu.pkru = value;
+    this.cpu.flushTlb();
+    this.translator.pkruWritten();
+  }
   invlpg(va: bigint): void {
     this.cpu.flushTlbPage(va);
     this.translator.invlpg(va);
@@ -94,8 +100,11 @@ export class Processor {
         return this.finish(refill.offset, step);
       }
       const outcome = translator.pageFault(va, refill.error);
-      if (outcome.kind === "inject")
+      if (outcome.kind === "inject") {
+        // What has faulted is not cached any more (SDM 3A 4.10.4.1).
+        cpu.flushTlbPage(va);
         return { kind: "fault", error: outcome.error, cr2: outcome.cr2 };
+      }
       if (outcome.kind === "emulate") return this.emulated(step, access);
     }
     if (tries !== undefined) return undefined;

@@ -99,9 +99,11 @@ const clearLog: Generator = (scene) => {
   const count = 1 + random.below(blocks - first);
   return [{ op: "clear-log", id: random.below(2), first, blocks: count }];
 };
-const setManualProtect: Generator = (scene) => [
-  { op: "manual-protect", flags: scene.random.pick([0, 1, 3] as const) },
-];
+/** While a slot logs the way it is cleared must stay as it was when it began: kernels lose writes else. */
+const setManualProtect: Generator = ({ random, world }) =>
+  world.memory.slots.some(({ flags }) => flags & LOGS)
+    ? []
+    : [{ op: "manual-protect", flags: random.pick([0, 1, 3] as const) }];
 
 /** Two pages of zeros become one, and one of them is written again. */
 const mergeZeros: Generator = (scene) => {

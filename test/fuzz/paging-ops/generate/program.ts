@@ -36,7 +36,7 @@ export function anySetup(random: Random, kinds: readonly GuestKind[]): Setup {
 function anyKnobs(random: Random): Knobs {
   return {
     ...(random.oneIn(4) ? { eagerPageSplit: true } : {}),
-    ...(random.oneIn(4) ? { eptad: false } : {}),
+
     ...(random.oneIn(3) ? { pml: false } : {}),
     ...(random.oneIn(4) ? { nxHugePages: true, nxHugePagesRecoveryRatio: 2 } : {}),
   };
