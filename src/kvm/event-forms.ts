@@ -85,6 +85,11 @@ export const KVM_FORMS: Readonly<Record<string, Form>> = {
   kvm_mmio: (f) => `mmio ${f.kind} len ${f.len} gpa 0x${hex(f.gpa)} val 0x${hex(f.val)}`,
   kvm_pio: (f) =>
     `pio_${f.write ? "write" : "read"} at 0x${hex(f.port)} size ${f.size} count ${f.count} val 0x${hex(f.val)}`,
+  kvm_dirty_ring_push: (f) =>
+    `ring ${f.index}: dirty 0x${hex(f.dirty_index)} reset 0x${hex(f.reset_index)} slot ${f.slot} offset 0x${hex(f.offset)} (used ${f.used})`,
+  kvm_dirty_ring_reset: (f) =>
+    `ring ${f.index}: dirty 0x${hex(f.dirty_index)} reset 0x${hex(f.reset_index)} (used ${f.used})`,
+  kvm_dirty_ring_exit: (f) => `vcpu ${f.vcpu}`,
   kvm_unmap_hva_range: (f) => `mmu notifier unmap range: ${hex16(f.start)} -- ${hex16(f.end)}`,
   kvm_set_spte_hva: (f) => `mmu notifier set pte hva: ${hex16(f.hva)}`,
   kvm_age_hva: (f) => `mmu notifier age hva: ${hex16(f.start)} -- ${hex16(f.end)}`,

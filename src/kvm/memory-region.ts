@@ -208,7 +208,7 @@ function dirtyBitmapFor(
   place: SlotPlace,
   old: MemorySlot | undefined,
 ): Uint32Array | undefined {
-  if (!(place.flags & SLOT_FLAG.logDirty)) return undefined;
+  if (!(place.flags & SLOT_FLAG.logDirty) || state.dirtyLogMode.usesRing) return undefined;
   return old?.dirtyBitmap ?? newDirtyBitmap(place.npages, state.dirtyLogMode.initiallySet);
 }
 

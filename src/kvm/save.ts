@@ -1,6 +1,7 @@
 import { gfn, hpa, type PageModificationLogState, type PdpteRegisters, pfnOf } from "../x86";
 import { MemorySlot, newSlotArch, type SlotPlace } from "./memslots";
 import { type MmioCache, PREV_ROOTS } from "./mmu/context";
+import type { DirtyRingState } from "./mmu/dirty/ring";
 import type { SplitCache } from "./mmu/dirty/split-cache";
 import type { MmuKnobs } from "./mmu/knobs";
 import type { PteList } from "./mmu/pte-list";
@@ -52,6 +53,7 @@ export interface ContextState {
   readonly mmioCache: MmioCache | undefined;
   readonly pdptrs: PdpteRegisters;
   readonly pml: PageModificationLogState | undefined;
+  readonly ring: DirtyRingState | undefined;
   readonly requests: number;
   readonly writeRun: WriteRun;
   readonly lastUnprotect: { readonly rip: bigint; readonly address: bigint } | undefined;
@@ -76,6 +78,7 @@ export interface VmState {
   /** Serials. */
   readonly possibleNxHugePages: readonly number[];
   readonly manualProtect: number;
+  readonly ringEntries: number;
   readonly splitCache: SplitCache;
   readonly stats: VmStats;
   readonly contexts: readonly ContextState[];
@@ -97,6 +100,7 @@ export function saveVm(state: MmuState): VmState {
     knobs: state.knobs,
     possibleNxHugePages: [...state.possibleNxHugePages].map((page) => page.serial),
     manualProtect: state.dirtyLogMode.manualProtect,
+    ringEntries: state.dirtyLogMode.ringEntries,
     splitCache: { ...state.splitCache },
     stats: { ...state.stats },
     contexts: state.contexts.map((context) => ({
@@ -105,6 +109,7 @@ export function saveVm(state: MmuState): VmState {
       mmioCache: context.mmioCache,
       pdptrs: context.pdptrs.slice(),
       pml: context.pml?.save(),
+      ring: context.ring?.save(),
       requests: context.requests,
       writeRun: { ...context.writeRun },
       lastUnprotect: context.lastUnprotect,
@@ -143,6 +148,7 @@ export function restoreVm(state: MmuState, saved: VmState): void {
   for (const serial of saved.possibleNxHugePages)
     state.possibleNxHugePages.add(bySerial.get(serial)!);
   state.dirtyLogMode.manualProtect = saved.manualProtect;
+  state.dirtyLogMode.ringEntries = saved.ringEntries;
   Object.assign(state.splitCache, saved.splitCache);
   Object.assign(state.stats, saved.stats);
   saved.contexts.forEach((from, i) => {
@@ -153,6 +159,7 @@ export function restoreVm(state: MmuState, saved: VmState): void {
     context.mmioCache = from.mmioCache;
     context.pdptrs.set(from.pdptrs);
     if (from.pml) context.pml?.restore(from.pml);
+    if (from.ring) context.ring?.restore(from.ring);
     context.requests = from.requests;
     context.lastUnprotect = from.lastUnprotect;
     Object.assign(context.writeRun, from.writeRun);

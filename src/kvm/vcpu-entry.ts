@@ -25,12 +25,33 @@ export class VcpuEntry {
   enter(): void {
     const { mmu, vm } = this;
     if (mmu.failure) return;
-    if (mmu.requests !== 0) this.serveRequests();
+    if (mmu.requests !== 0) {
+      if (this.mustExit()) return;
+      this.serveRequests();
+    }
     if (mmu.root.kind === "none") loadRoots(vm.state, mmu);
     this.loadHardware();
     const { trace } = vm.state;
     if (trace.wants("kvm_entry")) trace.emit("kvm_entry", { vcpu: mmu.id, rip: mmu.cpu.rip });
     vm.onEntry?.(mmu.id);
+  }
+
+  /** A dirty ring that is nearly full must be emptied by the VMM first (kvm_dirty_ring_check_request). */
+  private mustExit(): boolean {
+    const { mmu, vm } = this;
+    mmu.userExit = undefined;
+    if (!mmu.has("dirtyRingSoftFull")) return false;
+    if (mmu.ring?.softFull) {
+      mmu.userExit = "DIRTY_RING_FULL";
+      const { trace } = vm.state;
+      if (trace.wants("kvm_dirty_ring_exit")) trace.emit("kvm_dirty_ring_exit", { vcpu: mmu.id });
+      vm.onUserExit?.(mmu.id, mmu.userExit);
+      // The VMM may have answered at once.
+      if (mmu.ring.softFull) return true;
+      mmu.userExit = undefined;
+    }
+    this.take("dirtyRingSoftFull");
+    return false;
   }
 
   /** Gives the hardware the present root without a flush: its TLB was restored with it. */

@@ -126,7 +126,7 @@ export class TdpPaging implements VcpuPaging {
     const { kind, gpa: at, qualification, errorCode } = exit;
     const isNpf = hardware.vendor === "svm";
     this.exits.announce(REASONS[kind], BigInt(isNpf ? errorCode : qualification), isNpf ? at : 0);
-    if (this.pml) drainPml(vm.state, this.pml);
+    drainPml(vm.state, mmu);
     if (mmu.failure) return RETRY;
     if (kind !== "pml-full") {
       const decision = handlePageFault(vm.state, mmu, BigInt(at), codeOf(exit));

@@ -12,7 +12,9 @@ import {
 } from "../x86";
 import { NO_FRAME } from "./guest-memory";
 import { announceFill } from "./mmu/announce";
-import { MmuContext } from "./mmu/context";
+import { MmuContext, type UserExit } from "./mmu/context";
+import { drainPml } from "./mmu/dirty/pml";
+import { DirtyRing, reservedEntries } from "./mmu/dirty/ring";
 import type { GuestCpu } from "./mmu/guest-cpu";
 import { forgetFaulted } from "./mmu/invlpg";
 import { cacheMatches } from "./mmu/mmio";
@@ -63,6 +65,18 @@ export class Vcpu {
       ? new TdpPaging(vm, mmu, vm.tdp, exits, entry)
       : new ShadowPaging(vm, mmu, exits, entry);
     this.entry = new VcpuEntry(vm, mmu, this.paging.tables);
+    const { usesRing, ringEntries } = vm.state.dirtyLogMode;
+    if (usesRing) mmu.ring = new DirtyRing(id, ringEntries, reservedEntries(vm.state.pml));
+  }
+
+  /** Does what this vCPU does in KVM: frames it dirties go into its own ring. */
+  private runs<T>(work: () => T): T {
+    const { state } = this.vm;
+    const before = state.running;
+    state.running = this.mmu;
+    const result = work();
+    state.running = before;
+    return result;
   }
 
   /** A sentence why the guest cannot go on under this hypervisor now; the machine stops on it. */
@@ -75,6 +89,14 @@ export class Vcpu {
     this.mmu.failure = undefined;
     return failure;
   }
+  /** Why it is in userspace: it runs no further until the VMM has answered and enters it again. */
+  get userExit(): UserExit | undefined {
+    return this.mmu.userExit;
+  }
+  /** Frames it has dirtied, where the VM keeps rings. */
+  get dirtyRing(): DirtyRing | undefined {
+    return this.mmu.ring;
+  }
   /** What the hardware CR3, the EPTP or nCR3 holds. */
   get hardwareRoot(): WalkRoot<Hpa> {
     return this.paging.tables.root;
@@ -82,12 +104,13 @@ export class Vcpu {
 
   /** Serves what is requested and loads a root: call before the guest runs. Changes nothing the second time. */
   enter(): void {
-    this.entry.enter();
+    this.runs(() => this.entry.enter());
   }
 
   /** An exit that is not the MMU's affair: announced and counted like the others. */
   exited(reason: ExitReason, info1: number): void {
     this.exits.announce(reason, BigInt(info1));
+    drainPml(this.vm.state, this.mmu);
   }
 
   /** The hardware walk: over the shadow tables, or in two dimensions. */
@@ -95,17 +118,28 @@ export class Vcpu {
     const { mmu } = this;
     if (mmu.failure) return { ...this.answer, kind: "fault", error: 0 };
     if (mmu.requests !== 0 || mmu.root.kind === "none") this.enter();
+    if (mmu.userExit) return { ...this.answer, kind: "fault", error: 0 };
+    const { state } = this.vm;
+    // Not by way of `runs`: every TLB miss comes here.
+    const before = state.running;
+    state.running = mmu;
     const refill = this.paging.refill(va, access);
-    if (refill.kind === "ram") announceFill(this.vm.state, mmu, va, refill);
+    state.running = before;
+    if (refill.kind === "ram") announceFill(state, mmu, va, refill);
     return refill;
   }
 
   pageFault(va: bigint, error: number): FaultOutcome {
-    return this.paging.pageFault(va, error);
+    if (this.mmu.userExit) return { kind: "retry" };
+    return this.runs(() => this.paging.pageFault(va, error));
   }
 
   /** Where an access of an emulated instruction goes: guest tables, then slots. The same object each time. */
   emulate(va: bigint, access: number): Refill {
+    return this.runs(() => this.reach(va, access));
+  }
+
+  private reach(va: bigint, access: number): Refill {
     const { mmu, answer, vm } = this;
     const { state } = vm;
     answer.allow = 0;
@@ -151,8 +185,9 @@ export class Vcpu {
   /** Memory first, then the shadow pages that stand for it: always in this order. */
   emulatedStore(at: number, bytes: Uint8Array): void {
     const { state } = this.vm;
-    if (!state.guest.write(gpa(at), bytes)) return;
-    trackWrite(state, this.mmu, gpa(at), bytes.length);
+    this.runs(() => {
+      if (state.guest.write(gpa(at), bytes)) trackWrite(state, this.mmu, gpa(at), bytes.length);
+    });
   }
 
   /** The instruction cannot be emulated. True when it can be run natively after all: try again. */
@@ -161,25 +196,25 @@ export class Vcpu {
   }
 
   cr0Written(old: bigint, value: bigint): GuestFault | undefined {
-    return this.paging.cr0Written(old, value);
+    return this.runs(() => this.paging.cr0Written(old, value));
   }
   cr3Written(old: bigint, value: bigint, noFlush: boolean): GuestFault | undefined {
-    return this.paging.cr3Written(old, value, noFlush);
+    return this.runs(() => this.paging.cr3Written(old, value, noFlush));
   }
   cr4Written(old: bigint, value: bigint): GuestFault | undefined {
-    return this.paging.cr4Written(old, value);
+    return this.runs(() => this.paging.cr4Written(old, value));
   }
   eferWritten(old: bigint, value: bigint): void {
-    this.paging.eferWritten(old, value);
+    this.runs(() => this.paging.eferWritten(old, value));
   }
   pkruWritten(): void {
     this.paging.pkruWritten();
   }
   invlpg(va: bigint): void {
-    this.paging.invlpg(va);
+    this.runs(() => this.paging.invlpg(va));
   }
   invpcid(type: number, pcid: number, va: bigint): void {
-    this.paging.invpcid(type, pcid, va);
+    this.runs(() => this.paging.invpcid(type, pcid, va));
   }
 
   /** The state it depends on was restored: derives what is not saved from the registers and roots. */
@@ -187,6 +222,7 @@ export class Vcpu {
     this.mmu.mode = this.vm.modeOf(this.cpu);
     this.mmu.failure = undefined;
     this.mmu.injected = undefined;
+    this.mmu.userExit = undefined;
     this.entry.reload();
     this.paging.restored();
   }

@@ -1,6 +1,6 @@
 import type { HostMemory, HostProcess } from "../host";
 import type { PagingFeatures, Pfn, Trace } from "../x86";
-import type { MmuMode } from "./mmu/context";
+import type { MmuMode, UserExit } from "./mmu/context";
 import type { ModeRegisters } from "./mmu/cpu-role";
 import { DEFAULT_KNOBS, type MmuKnobs } from "./mmu/knobs";
 import { shadowMode, tdpMode } from "./mmu/mode";
@@ -51,6 +51,8 @@ export class VmCore {
   readonly dummyRoot: Pfn;
   /** Called at each VM entry with the vCPU's number, all requests served: the place to check invariants. */
   onEntry: ((vcpu: number) => void) | undefined;
+  /** Called when KVM_RUN returns to userspace; what it can answer at once need not stop the vCPU. */
+  onUserExit: ((vcpu: number, exit: UserExit) => void) | undefined;
 
   constructor(options: VmOptions) {
     this.memory = options.memory;

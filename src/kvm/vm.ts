@@ -2,8 +2,10 @@ import { type Gfn, type Hpa, pfnOf } from "../x86";
 import type { GuestMemory } from "./guest-memory";
 import { type MemoryRegion, type RegionOutcome, setMemoryRegion } from "./memory-region";
 import { generationValue, MemorySlot } from "./memslots";
-import { setManualProtect } from "./mmu/dirty/capability";
+import { enableDirtyRing, setManualProtect } from "./mmu/dirty/capability";
 import { clearDirtyLog, type DirtyLogRange, getDirtyLog, loggedSlot } from "./mmu/dirty/dirty-log";
+import { syncHardwareLogs } from "./mmu/dirty/pml";
+import { resetDirtyRings } from "./mmu/dirty/ring-reset";
 import type { GuestCpu } from "./mmu/guest-cpu";
 import { Checker, checkEntry, checkInvariants } from "./mmu/invariants/check";
 import { VmNotifier } from "./mmu/notifier";
@@ -17,7 +19,7 @@ import type { SpteFormat } from "./mmu/spte-format";
 import type { VmStats } from "./mmu/stats";
 import { invalidateAll } from "./mmu/zap";
 import { DEFAULT_IDENTITY_MAP, identityMapAddr, setTssAddr } from "./private-slots";
-import type { Refusal } from "./refusal";
+import { type Refusal, refuse } from "./refusal";
 import { restoreVm, saveVm, type VmState } from "./save";
 import { Vcpu } from "./vcpu";
 import { VmCore, type VmOptions } from "./vm-core";
@@ -79,6 +81,20 @@ export class Vm {
   setManualProtect(flags: number): Refusal | undefined {
     return setManualProtect(this.core.state, flags);
   }
+  /** KVM_ENABLE_CAP(KVM_CAP_DIRTY_LOG_RING), with the size of each vCPU's ring in bytes. */
+  enableDirtyRing(bytes: number): Refusal | undefined {
+    return enableDirtyRing(this.core.state, bytes);
+  }
+  /** Takes every vCPU out of the guest: what its processor has logged until then is entered. */
+  kick(): void {
+    syncHardwareLogs(this.core.state);
+  }
+  /** KVM_RESET_DIRTY_RINGS; how many entries it took back. */
+  resetDirtyRings(): number | Refusal {
+    const { state } = this.core;
+    if (!state.dirtyLogMode.usesRing) return refuse("EINVAL", "the VM has no dirty rings");
+    return resetDirtyRings(state);
+  }
   /** KVM_GET_DIRTY_LOG: the bitmap of a slot, which it clears unless protection is manual. */
   getDirtyLog(slot: number): Uint32Array | Refusal {
     const { state } = this.core;
@@ -101,6 +117,10 @@ export class Vm {
     return recoverNxHugePages(this.core.state);
   }
 
+  /** Called when a vCPU is back in userspace; see `VmCore.onUserExit`. */
+  set onUserExit(callback: VmCore["onUserExit"]) {
+    this.core.onUserExit = callback;
+  }
   /** Called at each VM entry. */
   set onEntry(callback: ((vcpu: number) => void) | undefined) {
     this.core.onEntry = callback;

@@ -35,6 +35,8 @@ export interface GuestOptions {
   readonly profile?: Profile;
   readonly knobs?: Partial<MmuKnobs>;
   readonly paging?: PagingEngine;
+  /** Bytes of each vCPU's dirty ring. */
+  readonly dirtyRing?: number;
   /** With `paging` ept or npt: the TDP MMU, unless false. */
   readonly tdpMmu?: boolean;
   /** Called after every step with what the step was: the invariant checker. */
@@ -83,6 +85,8 @@ export class Guest {
       knobs: options.knobs ?? {},
       paging: options.paging ?? "shadow",
     });
+    const refused = options.dirtyRing ? this.vm.enableDirtyRing(options.dirtyRing) : undefined;
+    if (refused) throw new Error(refused.errno);
     this.setSlot(0, 0, pages, GUEST_HVA);
     this.first = this.addVcpu();
     this.check = options.check;

@@ -62,7 +62,8 @@ export interface TlbEntry {
 export type Outcome =
   | { readonly kind: "ok"; readonly value: bigint; readonly emulated: boolean }
   | { readonly kind: "fault"; readonly error: number; readonly cr2: bigint }
-  | { readonly kind: "device"; readonly gpa: number };
+  | { readonly kind: "device"; readonly gpa: number }
+  | { readonly kind: "user-exit"; readonly reason: string };
 
 /** Attempts after which an access that is only ever retried counts as stuck. */
 const STUCK = 20;
@@ -144,6 +145,9 @@ export class ScriptedVcpu {
     const wanted =
       access & ACCESS.write ? ALLOW.write : access & ACCESS.fetch ? ALLOW.exec : ALLOW.read;
     for (let tries = 0; tries < STUCK; tries++) {
+      // KVM_RUN once more: nothing runs while userspace has something to do.
+      if (vcpu.userExit) vcpu.enter();
+      if (vcpu.userExit) return { kind: "user-exit", reason: vcpu.userExit };
       const cached = cpu.tlb.get(cpu.key(va));
       if (cached && cached.allow & wanted)
         return this.finish(cached.offset, va, access, value, size, false);

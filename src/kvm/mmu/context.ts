@@ -8,6 +8,7 @@ import {
   type WalkRules,
 } from "../../x86";
 import type { CpuRole } from "./cpu-role";
+import type { DirtyRing } from "./dirty/ring";
 import { Fault } from "./fault-state";
 import type { GuestCpu } from "./guest-cpu";
 import { REQUEST, type Request } from "./requests";
@@ -28,6 +29,9 @@ export interface MmioCache {
   readonly access: number;
   readonly generation: number;
 }
+
+/** Exits that the VMM must answer before the vCPU can go on. */
+export type UserExit = "DIRTY_RING_FULL";
 
 /** A page fault for the guest. */
 export interface InjectedFault {
@@ -57,6 +61,10 @@ export class MmuContext {
   readonly pdptrs: PdpteRegisters = pdpteRegisters();
   /** Where the hardware logs dirty flags it sets; absent where it cannot. */
   pml: PageModificationLog | undefined;
+  /** The vCPU's dirty ring, where the VM has those. */
+  ring: DirtyRing | undefined;
+  /** Why the vCPU is back in userspace and stays there until it is entered again (`exit_reason`). */
+  userExit: UserExit | undefined;
   /** `REQUEST` bits. */
   requests = 0;
   /** Where the last emulation was replaced by zapping the table: the same again is emulated. */

@@ -56,10 +56,15 @@ export function makeSpte(
     const wasWritable =
       format.isPresent(oldLo, oldHi) && isLeaf(oldLo, level) && (oldLo & WRITABLE) !== 0;
     if (wasWritable || tryToUnsync(state, slot, frame, intent.synchronizing, intent.prefetch)) {
-      lo |= WRITABLE | format.mmuWritableLo;
+      lo |= format.mmuWritableLo;
       hi |= format.mmuWritableHi;
       if (format.setsDirty) lo |= format.dirty;
-      state.markDirty(slot, frame, "writable spte");
+      // A sync may find more of them than a dirty ring has room for: their writes will fault instead.
+      const later = intent.synchronizing && slot.logsDirty && state.dirtyLogMode.usesRing;
+      if (!later) {
+        lo |= WRITABLE;
+        state.markDirty(slot, frame, "writable spte");
+      }
     } else made.writeProtected = true;
   }
   const untouched = adOff && intent.prefetch && !intent.synchronizing;

@@ -6,6 +6,7 @@ export const REQUEST = {
   tlbFlush: 8,
   tlbFlushCurrent: 16,
   tlbFlushGuest: 32,
+  dirtyRingSoftFull: 64,
 } as const;
 export type Request = keyof typeof REQUEST;
 
@@ -17,4 +18,5 @@ export const REQUEST_NAMES: Readonly<Record<Request, string>> = {
   tlbFlush: "TLB_FLUSH",
   tlbFlushCurrent: "TLB_FLUSH_CURRENT",
   tlbFlushGuest: "TLB_FLUSH_GUEST",
+  dirtyRingSoftFull: "DIRTY_RING_SOFT_FULL",
 };

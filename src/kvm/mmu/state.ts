@@ -6,6 +6,7 @@ import type { Profile } from "../profile";
 import type { TdpMmu } from "../tdp/tdp-mmu";
 import type { MmuContext } from "./context";
 import { DirtyLogMode } from "./dirty/log-mode";
+import type { DirtyRing } from "./dirty/ring";
 import { newSplitCache, type SplitCache } from "./dirty/split-cache";
 import { GracePeriod } from "./grace";
 import { GuestTablePort } from "./guest-table-port";
@@ -84,6 +85,8 @@ export class MmuState {
   pml = false;
   readonly splitCache: SplitCache = newSplitCache();
   readonly contexts: MmuContext[] = [];
+  /** The vCPU on whose behalf KVM works (kvm_get_running_vcpu); none in a call of the VMM. */
+  running: MmuContext | undefined;
   /** When set, stores to sptes are logged here. */
   writeLog: SpteWrite[] | undefined;
   /** Scratch of `makeSpte`: its result until the next call. */
@@ -185,9 +188,30 @@ export class MmuState {
 
   /** Marks a frame dirty in the log of its slot, if the slot has one. */
   markDirty(slot: MemorySlot, frame: Gfn, why: string): void {
-    if (!slot.logsDirty || slot.isDirty(frame)) return;
-    slot.setDirty(frame);
+    if (!slot.logsDirty) return;
+    if (this.dirtyLogMode.usesRing) {
+      if (!this.running?.ring) return;
+      this.pushDirty(this.running, this.running.ring, slot, frame);
+    } else if (slot.isDirty(frame)) return;
+    else slot.setDirty(frame);
     if (this.trace.wants("dirty_mark")) this.trace.emit("dirty_mark", { gfn: frame, why });
+  }
+
+  /** As often as it becomes writable or is written by KVM: nobody looks for an earlier entry. */
+  private pushDirty(context: MmuContext, ring: DirtyRing, slot: MemorySlot, frame: Gfn): void {
+    const id = (slot.asId << 16) | slot.id;
+    const offset = frame - slot.baseGfn;
+    ring.push(id, offset);
+    if (this.trace.wants("kvm_dirty_ring_push"))
+      this.trace.emit("kvm_dirty_ring_push", {
+        index: ring.index,
+        dirty_index: ring.dirtyIndex,
+        reset_index: ring.resetIndex,
+        slot: id,
+        offset,
+        used: ring.used,
+      });
+    if (ring.softFull) this.request(context, "dirtyRingSoftFull");
   }
 
   /** A slot of the guest's memory logs: what the hardware can log is asked of it. */

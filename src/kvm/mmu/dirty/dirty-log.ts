@@ -27,6 +27,11 @@ function startLogging(state: MmuState, slot: MemorySlot): void {
 
 /** The slot of a dirty-log call; bits 31:16 of `slot` are the address space. */
 export function loggedSlot(state: MmuState, slot: number): MemorySlot | Refusal {
+  if (state.dirtyLogMode.usesRing)
+    return refuse(
+      "ENXIO",
+      "the VM has dirty rings and no dirty bitmaps: collect and reset the rings",
+    );
   const set = state.slotSets[slot >>> 16];
   const id = slot & 0xffff;
   if (!set) return refuse("EINVAL", `there is no address space ${slot >>> 16}: use 0 or 1`);

@@ -11,11 +11,17 @@ export class DirtyLogMode {
   /** `manual_dirty_log_protect`: `MANUAL_PROTECT` bits. */
   manualProtect = 0;
 
+  /** Size of each vCPU's dirty ring; 0 = slots have bitmaps. */
+  ringEntries = 0;
+
+  get usesRing(): boolean {
+    return this.ringEntries > 0;
+  }
   get manual(): boolean {
     return this.manualProtect !== 0;
   }
-  /** Slots that begin to log are all dirty (KVM_DIRTY_LOG_INITIALLY_SET). */
+  /** Slots that begin to log are all dirty (KVM_DIRTY_LOG_INITIALLY_SET): in a bitmap, which rings have not. */
   get initiallySet(): boolean {
-    return (this.manualProtect & MANUAL_PROTECT.initiallySet) !== 0;
+    return !this.usesRing && (this.manualProtect & MANUAL_PROTECT.initiallySet) !== 0;
   }
 }

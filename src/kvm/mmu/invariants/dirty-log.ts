@@ -15,7 +15,13 @@ function writesSilently(view: EntryView): boolean {
 
 /** The frame is in the log, or on its way there. */
 function isReported(state: MmuState, slot: MemorySlot, frame: Gfn): boolean {
-  return slot.isDirty(frame) || state.contexts.some(({ pml }) => pml?.has(gpaOf(frame)));
+  const id = (slot.asId << 16) | slot.id;
+  return (
+    slot.isDirty(frame) ||
+    state.contexts.some(
+      ({ pml, ring }) => pml?.has(gpaOf(frame)) || ring?.has(id, frame - slot.baseGfn),
+    )
+  );
 }
 
 /** Class D, of an entry. */
