@@ -1,10 +1,42 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { FILTERS, FUNCTIONS } from "../../src/debug";
-import { PENUMBRA_EVENTS } from "../../src/kvm";
+import { PENUMBRA_EVENTS, PROFILES, type Profile } from "../../src/kvm";
 
-const PAGES = ["docs/expressions.md", "docs/events.md"];
+const PAGES = ["docs/expressions.md", "docs/events.md", "docs/eras.md"];
 const cell = (text: string): string => text.replaceAll("|", "\\|");
+
+/** The ways in which eras differ, and what each is called in the table. */
+const ERA_ROWS: readonly (readonly [keyof Profile, string])[] = [
+  ["kernels", "kernels"],
+  ["invalidation", "everything is invalidated page by page, or by a generation"],
+  ["cachedRoots", "roots kept for a quick return"],
+  ["absentRoot", "a CR3 outside the slots"],
+  ["gpteWrite", "the spte after an emulated gpte write"],
+  ["invlpg", "the spte after INVLPG"],
+  ["syncLeaf", "leaves a sync makes anew"],
+  ["emptyAfterSync", "a page that a sync leaves empty"],
+  ["foundUnsyncChildren", "a found page with unsync children is synced"],
+  ["unsyncTwin", "unsync pages of a frame that becomes an upper table"],
+  ["flooding", "who counts writes to a table in a row"],
+  ["largeOverTable", "a large leaf over a new guest table"],
+  ["fastPageFault", "fast page fault"],
+  ["dirtyLogGrain", "what taking the dirty log protects"],
+  ["slotBitmap", "`slot_bitmap`"],
+  ["changePte", "the host's change_pte"],
+  ["mmioCache", "the vCPU remembers its last mmio page"],
+  ["tdpMmu", "a TDP MMU of its own"],
+  ["hashBuckets", "hash buckets"],
+  ["addressSpaces", "address spaces"],
+  ["userSlots", "memory slots"],
+  ["unknownFeatures", "CPUID features not offered"],
+];
+
+function eraCell(value: Profile[keyof Profile]): string {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (Array.isArray(value)) return value.length > 0 ? value.join(", ") : "none";
+  return String(value);
+}
 
 /** What a page must say of each table of the code, as Markdown. */
 const TABLES: Readonly<Record<string, () => readonly string[]>> = {
@@ -22,6 +54,13 @@ const TABLES: Readonly<Record<string, () => readonly string[]>> = {
       const fields = f.fields.map((name) => `\`${name}\``).join(" ");
       return `| \`${f.id}\` | ${cell(f.description)} | ${f.when} | ${fields} | \`${cell(f.exampleCondition)}\` |`;
     }),
+  ],
+  eras: () => [
+    `| | ${PROFILES.map(({ era }) => era).join(" | ")} |`,
+    `| --- | ${PROFILES.map(() => "---").join(" | ")} |`,
+    ...ERA_ROWS.map(
+      ([key, says]) => `| ${says} | ${PROFILES.map((p) => eraCell(p[key])).join(" | ")} |`,
+    ),
   ],
   "own-events": () => [
     "| event | says |",

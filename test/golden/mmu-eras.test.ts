@@ -217,6 +217,16 @@ describe("limits of the older eras", () => {
     );
   });
 
+  it("F-071 logging goes through the pages that have the slot's bit, and passes over the others", () => {
+    const g = touchedGuest({ ...checked, profile: OF_2012 });
+    g.setSlot(0, 0, 0x1000, GUEST_HVA, 1);
+    assert.equal(g.spte(sp(3, 5)) & 2n, 0n);
+    const blind = touchedGuest({ profile: OF_2012 });
+    blind.vm.pagesOf(gfn(4))[0]!.slotBitmap = 0;
+    blind.setSlot(0, 0, 0x1000, GUEST_HVA, 1);
+    assert.equal(blind.spte(sp(3, 5)) & 2n, 2n);
+  });
+
   it("F-163 F-158 there are 32 slots in one address space, none read-only", () => {
     const g = touchedGuest({ ...checked, profile: OF_2012 });
     assert.equal(g.setSlot(32, 0x100000, 1, GUEST_HVA), "EINVAL");

@@ -5,6 +5,7 @@ import type { MmuState } from "../state";
 import { syncHardwareLogs } from "./pml";
 import { watchMasked, watchSlot } from "./protect";
 import { recoverHugePages } from "./recover";
+import { protectBySlotBitmap, takeWholeSlot } from "./slot-bitmap";
 import { splitHugePages } from "./split";
 
 /** Pages a word of a dirty bitmap stands for: ranges begin and end at multiples of it. */
@@ -21,7 +22,8 @@ export function loggingChanged(state: MmuState, slot: MemorySlot): void {
 /** Every later write must show once. W goes without a flush for each leaf, so TLBs are flushed whatever was found. */
 function startLogging(state: MmuState, slot: MemorySlot): void {
   if (state.knobs.eagerPageSplit) splitHugePages(state, slot);
-  watchSlot(state, slot);
+  if (state.profile.slotBitmap) protectBySlotBitmap(state, slot);
+  else watchSlot(state, slot);
   state.flushRemoteTlbs("dirty logging turned on");
 }
 
@@ -47,6 +49,7 @@ export function loggedSlot(state: MmuState, slot: number): MemorySlot | Refusal 
  */
 export function getDirtyLog(state: MmuState, slot: MemorySlot): Uint32Array {
   syncHardwareLogs(state);
+  if (state.profile.dirtyLogGrain === "slot") return takeWholeSlot(state, slot);
   const bitmap = slot.dirtyBitmap!;
   const taken = bitmap.slice();
   if (state.dirtyLogMode.manual) return taken;
