@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Machine, MmuMode } from "../../src/machine";
-import { gpa } from "../../src/x86";
+import { guestWalk, type Machine, type MmuMode } from "../../src/machine";
+import { gpa, pagingMode } from "../../src/x86";
 import { Code, flatGdt, guestImage, idt, machineWith, outputOf } from "./guest-code";
 
 const GDT = 0x110000;
@@ -125,6 +125,22 @@ describe("a guest with 32-bit and PAE paging", () => {
     assert.equal(text, "spss");
     assert.equal(shadow.machine.gpa.read(gpa(FAULTS), 1)[0], 2);
     assert.deepEqual(shadow.machine.vm?.check(), []);
+  });
+
+  it("F-017 a debugger walks its tables from the PDPTEs that were loaded", () => {
+    const walks = (["none", "shadow"] as const).map((mmu) => {
+      const machine = machineWith(program(), { mmu });
+      const { state } = machine.vcpus[0]!;
+      const inPae = (): boolean => pagingMode(state) === "PAE";
+      while (!inPae()) machine.run(1);
+      machine.run(40);
+      assert.equal(pagingMode(state), "PAE");
+      machine.gpa.write(gpa(PAE.pointers), new Uint8Array(8));
+      const { kind, frame, level } = guestWalk(machine, 0, BigInt(WINDOW));
+      return { kind, frame, level };
+    });
+    assert.deepEqual(walks[0], walks[1]);
+    assert.equal(walks[0]?.kind, "translation");
   });
 
   it("F-017 its PDPTEs are part of the saved state", () => {
