@@ -246,6 +246,8 @@ describe("golden trace G16: real mode under shadow paging", () => {
       [...(g.vcpu.hardwareRoot as Uint32Array)],
       [0x1, 2, 0x1001, 2, 0x2001, 2, 0x3001, 2],
     );
+    const { root } = g.vcpu.mmu;
+    assert.equal(root.kind === "pae" && root.pgd, 0n);
     assert.equal(g.fetch(0, 0x7c00).kind, "ok");
     assert.deepEqual(g.events(), [
       "kvm_mmu_spte_requested: gfn 7 pfn 100007 level 1",
