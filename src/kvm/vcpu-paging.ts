@@ -22,8 +22,11 @@ export interface VcpuPaging {
   pkruWritten(): void;
   invlpg(va: bigint): void;
   invpcid(type: number, pcid: number, va: bigint): void;
-  /** The hypervisor is about to walk the guest's tables itself. */
-  beforeGuestWalk(): void;
+  /**
+   * The hypervisor is about to walk the guest's tables itself. The error code of a fault that the walk
+   * would not find, or 0.
+   */
+  beforeGuestWalk(va: bigint, access: number): number;
   /** Registers and roots are those of a snapshot. */
   restored(): void;
 }

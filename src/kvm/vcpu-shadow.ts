@@ -74,6 +74,8 @@ export class ShadowPaging implements VcpuPaging {
   invpcid(type: number, pcid: number, va: bigint): void {
     this.registers.invpcid(type, pcid, va);
   }
-  beforeGuestWalk(): void {}
+  beforeGuestWalk(): number {
+    return 0;
+  }
   restored(): void {}
 }

@@ -1,4 +1,5 @@
 import {
+  accessErrorBits,
   CR0,
   CR4,
   EFER,
@@ -23,7 +24,7 @@ import {
 import type { MmuContext } from "./mmu/context";
 import { drainPml } from "./mmu/dirty/pml";
 import { handlePageFault } from "./mmu/fault";
-import { loadPdptrs } from "./mmu/pdptrs";
+import { loadPdptrs, readPdptr } from "./mmu/pdptrs";
 import { unloadRoots } from "./mmu/roots";
 import type { TdpHardware } from "./tdp-hardware";
 import type { VcpuEntry } from "./vcpu-entry";
@@ -179,9 +180,13 @@ export class TdpPaging implements VcpuPaging {
     else this.mmu.cpu.flushTlb();
   }
 
-  /** SVM keeps no PDPTEs: KVM reads them when it needs them (svm_cache_reg). */
-  beforeGuestWalk(): void {
-    if (this.walker.pdptesAt !== undefined) this.loadPdptrs();
+  /** SVM keeps no PDPTEs: they are read when they are used (svm_cache_reg). */
+  beforeGuestWalk(va: bigint, access: number): number {
+    const { mmu, vm, walker } = this;
+    if (walker.pdptesAt === undefined) return 0;
+    if (readPdptr(vm.state, mmu, va, vm.features.physicalBits)) return 0;
+    const { fetchReported } = mmu.mode.guestRules;
+    return PFEC.present | PFEC.reserved | accessErrorBits(access, fetchReported);
   }
 
   restored(): void {
@@ -202,11 +207,15 @@ export class TdpPaging implements VcpuPaging {
     return undefined;
   }
 
-  /** False for a reserved bit. With nested paging they stay in memory and are checked at each walk. */
+  /**
+   * False for a reserved bit. KVM checks them as it emulates a register write; a write without an exit
+   * makes the processor load them, but under SVM, which reads them from memory at each walk.
+   */
   private pdptesLoaded(byHypervisor: boolean): boolean {
     const { mmu, hardware } = this;
-    if (pagingMode(mmu.cpu) !== "PAE" || hardware.vendor === "svm") return true;
-    return byHypervisor ? this.loadPdptrs() : this.loadThroughEpt(gpa(pdpteTable(mmu.cpu.cr3)));
+    if (pagingMode(mmu.cpu) !== "PAE") return true;
+    if (byHypervisor) return this.loadPdptrs();
+    return hardware.vendor === "svm" || this.loadThroughEpt(gpa(pdpteTable(mmu.cpu.cr3)));
   }
 
   private loadPdptrs(): boolean {

@@ -151,7 +151,12 @@ export class Vcpu {
       answer.gpa = cached;
       return answer;
     }
-    this.paging.beforeGuestWalk();
+    const refused = this.paging.beforeGuestWalk(va, access);
+    if (refused !== 0) {
+      answer.kind = "fault";
+      answer.error = refused;
+      return answer;
+    }
     const walk = walkGuest(state, mmu, va, access & ACCESS_BITS);
     if (walk.kind === "fault") {
       forgetFaulted(state, mmu, va, walk.error);

@@ -12,11 +12,14 @@ import type { DirtyRing } from "./dirty/ring";
 import { Fault } from "./fault-state";
 import type { GuestCpu } from "./guest-cpu";
 import { REQUEST, type Request } from "./requests";
-import { ROLE, type RoleWord } from "./role";
+import { ROLE, type RoleWord, roleLevel } from "./role";
 import { NO_ROOT, type Root } from "./root";
 import type { Sptep } from "./spte";
 import { newVcpuStats, type VcpuStats } from "./stats";
 import { newWriteRun } from "./write-run";
+
+/** A guest that does not page has a PAE root under shadow paging; roots of TDP have more levels. */
+const PAE_LEVELS = 3;
 
 /** KVM_MMU_NUM_PREV_ROOTS. */
 export const PREV_ROOTS = 3;
@@ -89,6 +92,10 @@ export class MmuContext {
 
   get direct(): boolean {
     return (this.mode.rootRole & ROLE.direct) !== 0;
+  }
+  /** Two-dimensional: the guest's tables are the hardware's affair, whatever its mode. */
+  get tdp(): boolean {
+    return this.direct && roleLevel(this.mode.rootRole) > PAE_LEVELS;
   }
   has(request: Request): boolean {
     return (this.requests & REQUEST[request]) !== 0;

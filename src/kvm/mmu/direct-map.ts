@@ -24,7 +24,7 @@ const TDP_MAX_LEVEL = 3;
 export function directFault(state: MmuState, context: MmuContext, fault: Fault): Ret {
   fault.gfn = gfn(Number(fault.address >> 12n));
   fault.slot = state.slotSets[0]!.find(fault.gfn);
-  fault.maxLevel = context.root.kind === "pae" ? NONPAGING_MAX_LEVEL : TDP_MAX_LEVEL;
+  fault.maxLevel = context.tdp ? TDP_MAX_LEVEL : NONPAGING_MAX_LEVEL;
   if (fault.slot && fault.present && fault.write && isWriteTracked(fault.slot, fault.gfn))
     return RET.writeProtected;
   const fast = fastPageFault(state, context, fault);

@@ -23,6 +23,13 @@ export const pdpteTable = (cr3: bigint): number => Number(cr3 & 0xffffffe0n);
 export const topTable = (mode: FormatMode, cr3: bigint): number =>
   Number(cr3 & (mode === "32-bit" ? 0xfffff000n : 0xffffffffff000n));
 
+/** Present, with a reserved bit set. */
+export function isBadPdpte({ lo, hi }: Entry, physicalBits: number): boolean {
+  const mask = pdpteReserved(physicalBits);
+  const reserved = (lo & Number(mask & 0xffffffffn)) | (hi & Number(mask >> 32n));
+  return (lo & 1) !== 0 && reserved !== 0;
+}
+
 /**
  * Loads the PDPTEs as MOV to CR3 does (SDM 3A 4.4.1). Undefined, with `into` untouched, when a
  * present one has a reserved bit set: the instruction then faults with #GP(0). A table where there
@@ -34,14 +41,11 @@ export function loadPdptes<A extends Physical>(
   physicalBits: number,
   into: PdpteRegisters,
 ): PdpteRegisters | undefined {
-  const mask = pdpteReserved(physicalBits);
-  const maskLo = Number(mask & 0xffffffffn);
-  const maskHi = Number(mask >> 32n);
   const loaded = pdpteRegisters();
   const entry: Entry = { lo: 0, hi: 0 };
   for (let i = 0; i < 4; i++) {
     if (!port.load((table + 8 * i) as A, 8, entry)) continue;
-    if (entry.lo & 1 && (entry.lo & maskLo) | (entry.hi & maskHi)) return undefined;
+    if (isBadPdpte(entry, physicalBits)) return undefined;
     loaded[2 * i] = entry.lo;
     loaded[2 * i + 1] = entry.hi;
   }

@@ -2,9 +2,8 @@ import type { Gpa, Hpa } from "../address";
 import { ACCESS, ALLOW, type Refill } from "../cpu/board";
 import { type ByteMemory, type FrameMap, FramePort } from "./frame-port";
 import { allowedAccesses } from "./hardware";
-import { loadPdptes, pdpteRegisters } from "./pdpte";
+import { isBadPdpte, loadPdptes, pdpteRegisters } from "./pdpte";
 import { ACC, accessErrorBits, PFEC, walkAccess } from "./permission";
-import { pdpteReserved } from "./reserved";
 import { type GpaUse, SecondDimension, type SecondDimensionExit } from "./second-dimension";
 import type { Entry, ExchangeOutcome, TablePort } from "./table-port";
 import { type PdpteRegisters, type WalkRoot, type WalkRules, walk } from "./walk";
@@ -131,16 +130,11 @@ export class TwoDimensionalWalker {
     const index = result.vaLo >>> 30;
     entry.lo = entry.hi = 0;
     tables.load((this.pdptesAt + 8 * index) as Gpa, 8, entry);
-    if (entry.lo & 1 && isReserved(entry, this.physicalBits)) return undefined;
+    if (isBadPdpte(entry, this.physicalBits)) return undefined;
     pdptes[2 * index] = entry.lo;
     pdptes[2 * index + 1] = entry.hi;
     return pdptes;
   }
-}
-
-function isReserved({ lo, hi }: Entry, physicalBits: number): boolean {
-  const mask = pdpteReserved(physicalBits);
-  return ((lo & Number(mask & 0xffffffffn)) | (hi & Number(mask >> 32n))) !== 0;
 }
 
 const useOf = (access: number): GpaUse =>

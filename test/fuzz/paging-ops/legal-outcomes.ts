@@ -8,6 +8,8 @@ import {
   entryAddress,
   entryBytesOf,
   type Features,
+  hasPdpteRegisters,
+  isPdpte,
   keyOf,
   levelsOf,
   mapsPage,
@@ -94,7 +96,7 @@ class Walker {
   fromRoots(): void {
     const { mode, vcpu, va } = this;
     const level = levelsOf(mode);
-    if (mode === "PAE") {
+    if (mode === "PAE" && hasPdpteRegisters(this.features)) {
       const entry = vcpu.pdptes[Number((va >> 30n) & 3n)]!;
       if (!(entry & P)) this.fault(0);
       else
@@ -152,7 +154,8 @@ class Walker {
       return;
     }
     const rights = narrowed(descent.rights, mode, level, entry);
-    const wanted = leaf && this.access.kind === "write" ? A | D : A;
+    const used = leaf && this.access.kind === "write" ? A | D : A;
+    const wanted = isPdpte(mode, level) ? 0n : used;
     const missing = wanted & ~entry;
     if (old && missing) return;
     const marks = missing

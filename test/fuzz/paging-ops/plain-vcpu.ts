@@ -1,6 +1,13 @@
 import { CR0, CR4, EFER } from "../../../src/x86";
 import type { PlainMemory } from "./plain-memory";
-import { type Features, modeOf, P, pdpteReserved, rootTable } from "./plain-walk";
+import {
+  type Features,
+  hasPdpteRegisters,
+  modeOf,
+  P,
+  pdpteReserved,
+  rootTable,
+} from "./plain-walk";
 import type { Mode } from "./setup";
 
 /** A value of CR3 under a PCID, and until when it was loaded. */
@@ -86,7 +93,8 @@ export class PlainVcpu {
 
   /** MOV to CR3: false when it faults (#GP), with nothing changed. */
   setCr3(value: bigint, noFlush: boolean): boolean {
-    if (this.mode === "PAE" && !this.loadPdptes(value)) return false;
+    const loads = this.mode === "PAE" && hasPdpteRegisters(this.features);
+    if (loads && !this.loadPdptes(value)) return false;
     const { tagged } = this;
     if (tagged) this.oldRoots.push({ cr3: this.cr3, pcid: this.pcid, until: this.memory.now++ });
     this.cr3 = value;

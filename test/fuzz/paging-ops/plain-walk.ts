@@ -25,7 +25,10 @@ export interface PlainAccess {
   readonly implicit: boolean;
 }
 
-export type Features = Pick<Setup, "physicalBits" | "gigabytePages" | "pse36">;
+export type Features = Pick<Setup, "physicalBits" | "gigabytePages" | "pse36" | "mmu">;
+
+/** PAE paging keeps its PDPTEs in registers, but with nested paging, where they are memory (APM 2 15.25.10). */
+export const hasPdpteRegisters = ({ mmu }: Features): boolean => mmu !== "npt";
 
 export const P = 1n;
 export const W = 2n;
@@ -112,6 +115,7 @@ export function reservedBits(
   features: Features,
 ): bigint {
   if (mode === "32-bit") return leaf && level === 2 ? bits(features.pse36 ? 17 : 13, 21) : 0n;
+  if (isPdpte(mode, level)) return pdpteReserved(features);
   let mask = bits(features.physicalBits, mode === "PAE" ? 62 : 51);
   if (!(registers.efer & EFER.NX)) mask |= NX;
   if (level >= 4 || (level === 3 && !features.gigabytePages)) mask |= PS;
@@ -119,7 +123,9 @@ export function reservedBits(
   return mask;
 }
 
-/** Reserved bits of a present PDPTE: MOV to CR3 faults on them. */
+export const isPdpte = (mode: Mode, level: number): boolean => mode === "PAE" && level === 3;
+
+/** Reserved bits of a present PDPTE: MOV to CR3 faults on them, or a walk that finds them in memory. */
 export const pdpteReserved = ({ physicalBits }: Features): bigint =>
   bits(1, 2) | bits(5, 8) | bits(physicalBits, 63);
 
@@ -131,7 +137,7 @@ export interface Rights {
 }
 export const ALL_RIGHTS: Rights = { write: true, user: true, exec: true };
 export const narrowed = (rights: Rights, mode: Mode, level: number, entry: bigint): Rights =>
-  mode === "PAE" && level === 3
+  isPdpte(mode, level)
     ? rights
     : {
         write: rights.write && (entry & W) !== 0n,
