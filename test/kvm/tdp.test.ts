@@ -125,6 +125,16 @@ for (const [paging, tdpMmu] of [
         assert.deepEqual(g.read(3, 0x80005000), { kind: "fault", error: 0xd, cr2: 0x80005000n });
     });
 
+    it("F-017 a bad PDPTE: KVM refuses the register write it emulates, and finds it in its own walks", () => {
+      const g = paeGuest(options).entry(0x1030, 0x3007);
+      g.vcpu.cr0Written(CR0.PE | CR0.PG | CR0.WP, CR0.PE);
+      const fault = g.vcpu.cr0Written(CR0.PE, CR0.PE | CR0.PG | CR0.WP);
+      assert.equal(fault?.vector, 13);
+      if (paging === "ept") return;
+      const walk = g.vcpu.emulate(0x80005000n, 2);
+      assert.deepEqual([walk.kind, walk.error], ["fault", 0xb]);
+    });
+
     it("F-119 the host takes a page away: the next use maps another", () => {
       const g = touchedGuest(options);
       g.write(3, 0x5000, 0x55);

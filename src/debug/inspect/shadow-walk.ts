@@ -1,10 +1,13 @@
 import { type Machine, passiveTables } from "../../machine";
-import { type Gva, walkAccess } from "../../x86";
+import { type Gva, gva, PFEC, type WalkRules, walkAccess } from "../../x86";
+import { leafOf } from "./guest-walk";
 import { type TableWalk, walkTables } from "./table-walk";
 
 /**
- * The walk that the processor itself makes under a hypervisor: over the shadow tables at the hardware
- * CR3. `undefined` without one, and before the first root is built.
+ * The walk that the processor makes over the hypervisor's tables: from the address itself under shadow
+ * paging, from the guest-physical one that the guest's tables give under EPT and NPT. There it is the
+ * guest's walk that comes back when that fails. `undefined` without a hypervisor, and before the first
+ * root is built.
  */
 export function walkShadow(
   machine: Machine,
@@ -15,13 +18,20 @@ export function walkShadow(
   const kvm = machine.vm?.vcpus[vcpu];
   if (!kvm || kvm.mmu.root.kind === "none") return undefined;
   const rules = kvm.mmu.mode.hardwareRules;
-  const { hardwareRoot } = kvm;
-  return walkTables(
-    kvm.vm.state.format,
-    rules,
-    hardwareRoot,
-    address,
-    walkAccess(access, false),
-    passiveTables(machine.hpa),
-  );
+  let at = address;
+  let use = walkAccess(access, false);
+  if (kvm.mmu.tdp) {
+    const guest = leafOf(machine, vcpu, address);
+    if (guest.outcome.kind === "fault") return guest;
+    at = gva(BigInt(guest.outcome.to));
+    use = useOf(rules, access);
+  }
+  const tables = passiveTables(machine.hpa);
+  return walkTables(kvm.vm.state.format, rules, kvm.hardwareRoot, at, use, tables);
+}
+
+/** An access in the second dimension: under EPT U stands for a read, under NPT all is done by the user. */
+function useOf({ format }: WalkRules, access: number): number {
+  const kind = access & (PFEC.write | PFEC.fetch);
+  return format.ept && kind !== 0 ? kind : kind | PFEC.user;
 }

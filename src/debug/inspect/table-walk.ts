@@ -81,7 +81,7 @@ export function walkTables<A extends Physical>(
       outcome: { kind: "translation", to, level, rights: result.access },
     };
   }
-  const why = `${reasonText(result.reason, error)} at level ${level}`;
+  const why = `${reasonText(rules, result.reason, error)} at level ${level}`;
   const text = `${why}: ${entryText(of, steps.at(-1), result)}`;
   return { of, sptes, gva, format, steps, outcome: { kind: "fault", level, error, text } };
 }
@@ -94,9 +94,15 @@ const REASONS = {
   "protection-key": "refused by the protection key",
 } as const;
 
-function reasonText(reason: WalkResult<Physical>["reason"], error: number): string {
+function reasonText(
+  { format }: WalkRules,
+  reason: WalkResult<Physical>["reason"],
+  error: number,
+): string {
+  if (format.ept && reason === "reserved") return "an EPT misconfiguration";
   if (reason !== "permission") return REASONS[reason ?? "not-present"];
   const what = error & 0x10 ? "execution" : error & 2 ? "write" : "read";
+  if (format.ept) return `${what} not allowed`;
   return `${error & 4 ? "user" : "supervisor"} ${what} not allowed`;
 }
 

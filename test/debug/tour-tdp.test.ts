@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { type ViewNode, Views } from "../../src/debug";
+import { Tour } from "./tour";
+
+for (const mmu of ["ept", "npt"] as const)
+  describe(`the sample guest under ${mmu} and the debugger`, () => {
+    /** At the guest's first page fault. */
+    const stopped = (): Tour => {
+      const tour = new Tour(mmu);
+      tour.breakpoints.setFilters([{ filter: "pf" }]);
+      assert.match(tour.event(), /^Page fault: supervisor write to gva 0x40000000/);
+      return tour;
+    };
+
+    it("F-015 F-182 an address goes through both dimensions", () => {
+      const tour = stopped();
+      assert.equal(tour.watch("swalk(rip).hpa == hpa(rip)"), "true");
+      assert.equal(tour.watch("gpa(hpa(rip)) == gpa(rip)"), "true");
+      assert.equal(tour.watch("spte(rip).pfn == hpa(rip) >> 12"), "true");
+      assert.equal(tour.watch("spte(rip).addr == swalk(rip).steps[3].entry.addr"), "true");
+      assert.equal(tour.watch("u64(spte(rip).addr) == spte(rip).value"), "true");
+      assert.equal(tour.watch("spte(rip).host_w"), "true");
+      assert.equal(tour.watch(mmu === "ept" ? "spte(rip).r" : "spte(rip).p"), "true");
+    });
+
+    it("what the guest does not map is said in its own terms", () => {
+      const tour = stopped();
+      assert.match(tour.watch("swalk(0x40000000)"), /not present at level 3: gpte at gpa:0x/);
+    });
+
+    it("every view shows without a complaint", () => {
+      const tour = stopped();
+      const views = new Views();
+      const { scope } = tour;
+      const all = (view: "shadowRoots" | "sptes" | "memslots", parent?: string) =>
+        views.page(view, { start: 0, count: 100_000, ...(parent ? { parent } : {}) }, scope).nodes;
+      const below = (node: ViewNode): readonly ViewNode[] => [
+        node,
+        ...(node.children === "none" ? [] : all("shadowRoots", node.id).flatMap(below)),
+      ];
+      const roots = all("shadowRoots");
+      assert.equal(roots.length, 1);
+      assert.ok(roots.flatMap(below).length > 10);
+      all("sptes");
+      assert.ok(all("memslots").length > 0);
+    });
+
+    it("violations and misconfigurations are exits a breakpoint can name", () => {
+      const tour = new Tour(mmu);
+      const names = { ept: ["EPT_VIOLATION", "CR_ACCESS"], npt: ["npf", "cr0_sel_write"] };
+      const seen = new Set<unknown>();
+      tour.machine.trace.on("kvm_exit", ({ fields }) => seen.add(fields.reason));
+      tour.run();
+      for (const name of names[mmu]) assert.ok(seen.has(name), `${name}; seen: ${[...seen]}`);
+      assert.ok((tour.machine.exits[names[mmu][0]!] ?? 0) > 10);
+    });
+  });
