@@ -229,7 +229,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
 /** Carries out one action on the page at `address`: notifier start, the change, notifier end. */
 export function performHostAction(
   host: HostProcess,
-  _trace: Trace,
+  trace: Trace,
   action: HostAction,
   address: Hva,
 ): HostActionOutcome {
@@ -245,7 +245,10 @@ export function performHostAction(
     where: at(start),
     page: { start, end: hva(start + PAGE_SIZE) },
   };
-  return whyNot(target, action) ?? HOST_ACTIONS[action].perform(target);
+  const why = whyNot(target, action);
+  if (why) return why;
+  trace.emit("host_action", { action, hva: start });
+  return HOST_ACTIONS[action].perform(target);
 }
 
 function whyNot({ mapping, index, where }: Target, action: HostAction): Refused | undefined {

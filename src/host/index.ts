@@ -8,7 +8,7 @@ export {
   performHostAction,
 } from "./host-actions";
 export * from "./mapping";
-export type { MemoryReport } from "./memory-report";
+export type { MemoryReport, PageCounts } from "./memory-report";
 export * from "./notifiers";
 export * from "./physical-memory";
 export * from "./process";

@@ -7,7 +7,7 @@ import { contentsOf } from "./contents";
 import { HostFile } from "./host-file";
 import { reserveHuge } from "./huge-pool";
 import { MARK, Mapping } from "./mapping";
-import { type MemoryReport, reportMemory } from "./memory-report";
+import { countPages, type MemoryReport, type PageCounts, reportMemory } from "./memory-report";
 import type { HvaRange, Notifiers } from "./notifiers";
 import type { FaultInFailure } from "./page-cache";
 import type { HostMemory } from "./physical-memory";
@@ -37,6 +37,7 @@ export interface HostPage {
   readonly accessed: boolean;
   readonly dirty: boolean;
   readonly swapped: boolean;
+  readonly poisoned: boolean;
   /** Pages of the process that lie in the frame, this one among them. */
   readonly sharers: number;
 }
@@ -192,6 +193,7 @@ export class HostProcess {
       accessed: mapping.isMarked(entry, MARK.accessed),
       dirty: mapping.isMarked(entry, MARK.dirty),
       swapped: mapping.isMarked(index, MARK.swapped),
+      poisoned: mapping.isPoisoned(index),
       sharers: frame === undefined ? 0 : this.space.owners.count(frame),
     };
   }
@@ -269,6 +271,9 @@ export class HostProcess {
   }
   get shrinkers(): Shrinkers {
     return this.space.shrinkers;
+  }
+  countPages(range: HvaRange): PageCounts {
+    return countPages(this.space, range);
   }
   memoryReport(): MemoryReport {
     return reportMemory(this.space);

@@ -90,7 +90,7 @@ function joinAt(space: AddressSpace, edge: number): void {
 }
 
 /** Indexes of the pages of a mapping that lie in a range. */
-const pagesIn = (mapping: Mapping, range: HvaRange): { from: number; to: number } => ({
+export const pagesIn = (mapping: Mapping, range: HvaRange): { from: number; to: number } => ({
   from: Math.max(0, mapping.indexOf(range.start)),
   to: Math.min(mapping.pages, mapping.indexOf(range.end)),
 });

@@ -7,6 +7,7 @@ export const MACHINE_EVENTS: Readonly<Record<string, string>> = {
   triple_fault: "a fault while delivering a double fault: the vCPU shuts down",
   unassigned_io: "a port without a device was accessed",
   unassigned_mmio: "a guest physical address without memory or device was accessed",
+  host_action: "the host was told to do something to a page",
   host_fault_in: "a page of the host process became resident, zero or read from a file",
   host_swap_in: "a page came back from the host's swap device",
   host_swap_out: "a page of the host process went to the swap device",

@@ -64,6 +64,18 @@ describe("host actions", () => {
     assert.equal(memory.zones.guest.count, 1);
   });
 
+  it("an action is announced before what it does, and not when it is refused", () => {
+    const { events, act } = touched();
+    events.length = 0;
+    act("migrate");
+    act("migrate", 3);
+    assert.deepEqual(
+      events.map(({ name }) => name),
+      ["host_action", "host_migrate"],
+    );
+    assert.deepEqual(events[0]?.fields, { action: "migrate", hva: page(2) });
+  });
+
   it("refuses what cannot be done, and says what to do", () => {
     const { process, trace, act, heard } = touched();
     const reason = (action: HostAction, k: number) => {

@@ -68,7 +68,7 @@ export function host(pages = small) {
   const events: TraceEvent[] = [];
   trace.on("*", (event) => {
     events.push(event);
-    heard.push(event.name);
+    if (event.name !== "host_action") heard.push(event.name);
   });
   const listener = new Listener("n", heard);
   process.notifiers.register(listener);

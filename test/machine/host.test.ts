@@ -105,8 +105,9 @@ describe("the host under a machine", () => {
         memory: 16 * MIB,
         vcpus: 1,
         mmu: "shadow",
+        era: "modern",
         ...options,
-      } as MachineOptions);
+      });
       return made.kind === "refused" ? made.text : made.kind;
     };
     assert.match(refusal({ backing: "hugetlb-1g" }), /multiples of the huge page's 0x40000000/);

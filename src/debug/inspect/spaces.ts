@@ -1,3 +1,4 @@
+import type { HostPage } from "../../host";
 import type { Machine } from "../../machine";
 import {
   type Gpa,
@@ -42,9 +43,12 @@ export function hpaOfHva(machine: Machine, at: Hva): Located<Hpa> {
   if (frame !== undefined) return found(hpaOf(frame, pageOffset(at)));
   const page = hostProcess.page(at);
   if (!page) return missing(`the host maps nothing at hva:${hex(at)}`);
-  return missing(
-    `hva:${hex(at)} is not resident in the host: ${page.swapped ? "it is swapped out" : "it was never touched"}`,
-  );
+  return missing(`hva:${hex(at)} is not resident in the host: ${whyAbsent(page)}`);
+}
+
+function whyAbsent({ swapped, poisoned }: HostPage): string {
+  if (poisoned) return "its memory is poisoned";
+  return swapped ? "it is swapped out" : "it was never touched";
 }
 
 /** Every gpa that a host address stands for: one, unless slots share memory. */

@@ -1,4 +1,5 @@
 import { alignmentAdvice, type MemorySlot, pteListCount, type Vm } from "../../kvm";
+import { hva, PAGE_SIZE } from "../../x86";
 import type { Changes } from "./changes";
 import {
   counted,
@@ -120,6 +121,7 @@ export class MemslotsView {
         "edit",
         "Bits set in the dirty bitmap.",
       ],
+      ...this.hostFacts(slot),
     ];
     return rows.map(([label, value, icon, about]) => ({
       id: `memslots/${slot.id}/${label.replaceAll(" ", "-")}`,
@@ -132,6 +134,40 @@ export class MemslotsView {
       children: "none",
       value,
     }));
+  }
+
+  /** What the host has behind the slot. */
+  private hostFacts(slot: MemorySlot): readonly (readonly [string, string, string, string])[] {
+    const start = slot.userspaceAddr;
+    const end = hva(start + slot.npages * PAGE_SIZE);
+    const { hostProcess } = this.vm.core.state;
+    const { resident, huge2m, huge1g, merged, swapped, poisoned } = hostProcess.countPages({
+      start,
+      end,
+    });
+    const kinds = hostProcess.mappings
+      .filter((mapping) => mapping.start < end && start < mapping.end)
+      .map(({ backing }) => backing.kind);
+    return [
+      [
+        "host memory",
+        [...new Set(kinds)].join(", ") || "none",
+        "vm",
+        "What the host process has mapped at the slot's hva.",
+      ],
+      [
+        "resident",
+        `${resident} of ${slot.npages}`,
+        "layers",
+        `Pages in a host frame: ${huge2m} in 2 MiB pages, ${huge1g} in 1 GiB pages, ${merged} merged with others.`,
+      ],
+      [
+        "not resident",
+        `${swapped} swapped, ${poisoned} poisoned`,
+        "archive",
+        "Pages on the host's swap device, and pages whose memory is broken.",
+      ],
+    ];
   }
 
   private inside(slot: MemorySlot) {

@@ -137,6 +137,19 @@ describe("the views", () => {
     );
   });
 
+  it("F-007 Memslots says what the host has behind a slot", () => {
+    const tour = stoppedAtUnsync();
+    const { all } = viewer(tour);
+    const fact = (label: string): string =>
+      all("memslots", all("memslots")[0]?.id).find((n) => n.label === label)?.value ?? "";
+    assert.equal(fact("host memory"), "anonymous");
+    const resident = Number(fact("resident").split(" of ")[0]);
+    assert.ok(resident > 10 && fact("resident").endsWith(" of 16384"));
+    tour.machine.host?.reclaim(5);
+    assert.equal(fact("resident"), `${resident - 5} of 16384`);
+    assert.equal(fact("not resident"), "5 swapped, 0 poisoned");
+  });
+
   it("what changed since the last stop is marked, in words too", () => {
     const tour = stoppedAtUnsync();
     const { views, all } = viewer(tour);
