@@ -17,7 +17,7 @@ import { MmuShrinker } from "./mmu/shrinker";
 import type { Sptep } from "./mmu/spte";
 import type { SpteFormat } from "./mmu/spte-format";
 import type { VmStats } from "./mmu/stats";
-import { invalidateAll } from "./mmu/zap";
+import { zapAll } from "./mmu/zap";
 import { DEFAULT_IDENTITY_MAP, identityMapAddr, setTssAddr } from "./private-slots";
 import { type Refusal, refuse } from "./refusal";
 import { restoreVm, saveVm, type VmState } from "./save";
@@ -42,7 +42,7 @@ export class Vm {
 
   constructor(options: VmOptions) {
     this.core = new VmCore(options);
-    const notifier = new VmNotifier(this.core.state, () => invalidateAll(this.core.state));
+    const notifier = new VmNotifier(this.core.state, () => zapAll(this.core.state));
     const { process: owner } = options;
     const leave = owner.shrinkers.register(new MmuShrinker(this.core.state));
     const detach = owner.notifiers.register(notifier);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CR0, gfn } from "../../src/x86";
 import { checked } from "../kvm/checked";
-import { Guest, type GuestOptions } from "../kvm/guest";
+import { Guest, type GuestOptions, KVMMMU } from "../kvm/guest";
 import { NP, sp } from "../kvm/tables";
 
 const EXITS = ["kvm_exit", "kvm_page_fault"];
@@ -74,5 +74,77 @@ describe("golden trace G17: two-dimensional paging, shadow-page engine", () => {
       g.events().at(-1),
       "kvm_mmu_set_spte: gfn 200 spte 8600000100200bf7 (rwx) level 2 at 200002008",
     );
+  });
+});
+
+/** What a change of an empty entry prints. */
+const changed = (gfn: string, level: number, spte: string): string =>
+  `kvm_tdp_mmu_spte_changed: as id 0 gfn ${gfn} level ${level} old_spte 8000000000000000 new_spte ${spte}`;
+const made = (level: number): string =>
+  `kvm_mmu_get_page: sp gen 0 gfn 0 l${level} 8-byte q0 direct wux nxe ad root 0 sync new`;
+
+/** The entries on the way to gpa 0x9000, from the root down. */
+const SPTES = {
+  ept: ["8000000200001907", "8000000200002907", "8000000200003907", "8600000100009b77"],
+  npt: ["200001827", "200002827", "200003827", "100009e67"],
+} as const;
+const RIGHTS = { ept: "(rwx)", npt: "(rwxu)" };
+const HUGE = { ept: 0x8600000100000bf7n, npt: 0x100000ee7n };
+
+describe("golden trace G17: two-dimensional paging, TDP MMU", () => {
+  for (const paging of ["ept", "npt"] as const) {
+    const [top, upper, middle, leaf] = SPTES[paging];
+
+    it(`G17 F-033 a write through ${paging}: each spte on the way changes once`, () => {
+      const g = flatGuest({ paging, tdpMmu: true });
+      assert.deepEqual(g.events(), [made(4)]);
+      const { root } = g.vcpu.mmu;
+      assert.ok(root.kind === "page");
+      assert.deepEqual([root.page.role, root.page.rootCount], [0x3784, 2]);
+      assert.equal(g.write(0, 0x9000, 1).kind, "ok");
+      assert.deepEqual(g.events(["kvm_page_fault", ...KVMMMU]), [
+        `kvm_page_fault: vcpu 0 rip 0x100000 address 0x0000000000009000 error_code 0x10000000${paging === "ept" ? 2 : 6}`,
+        "kvm_mmu_spte_requested: gfn 9 pfn 100009 level 1",
+        made(3),
+        changed("0", 4, top),
+        made(2),
+        changed("0", 3, upper),
+        made(1),
+        changed("0", 2, middle),
+        changed("9", 1, leaf),
+        `kvm_mmu_set_spte: gfn 9 spte ${leaf} ${RIGHTS[paging]} level 1 at 200003048`,
+      ]);
+      assert.equal(g.vm.core.state.tdpMmu?.linkedPages, 3);
+      const { stats } = g.vcpu.mmu;
+      assert.deepEqual([stats.pf_taken, stats.pf_fixed, g.vm.stats.pages_4k], [1, 1, 1]);
+      assert.deepEqual([g.vm.usedPages, g.vm.indirectShadowPages], [0, 0]);
+      g.read(0, 0x9008);
+      assert.equal(stats.pf_taken, 1);
+    });
+
+    it(`G17 a huge host page is one leaf under ${paging}`, () => {
+      const g = flatGuest({
+        paging,
+        tdpMmu: true,
+        backing: { kind: "anonymous", writable: true, thp: true },
+      });
+      g.write(0, 0x9000, 1);
+      assert.equal(g.spte(sp(2)), HUGE[paging]);
+      assert.deepEqual([g.vm.stats.pages_2m, g.vm.core.state.tdpMmu?.linkedPages], [1, 2]);
+    });
+  }
+
+  it("G17 mmio: an entry that is a misconfiguration, told again by what it says", () => {
+    const g = flatGuest({ paging: "ept", tdpMmu: true });
+    assert.deepEqual(g.read(0, 0xd0000000), { kind: "device", gpa: 0xd0000000 });
+    assert.equal(g.spte(sp(3, 0)), 0x00000000d0000016n);
+    assert.equal(g.vcpu.mmu.stats.pf_mmio_spte_created, 1);
+    g.vcpu.mmu.mmioCache = undefined;
+    g.log.length = 0;
+    assert.deepEqual(g.read(0, 0xd0000010), { kind: "device", gpa: 0xd0000010 });
+    assert.deepEqual(g.events(), [
+      "check_mmio_spte: spte d0000016 kvm_gen 2 spte-gen 2 valid 1",
+      "handle_mmio_page_fault: addr:d0000010 gfn d0000 access 0",
+    ]);
   });
 });

@@ -19,7 +19,12 @@ const TRIES = 5;
 export function fastPageFault(state: MmuState, context: MmuContext, fault: Fault): Ret {
   const { fastPageFault: kind } = state.profile;
   if (kind === "none" || !isEligible(context, fault)) return RET.invalid;
-  return kind === "once" ? tryOnce(state, context, fault) : tryRepeatedly(state, context, fault);
+  // Without the lock nothing else keeps a table from being freed under the walk.
+  const reader = state.grace.enter();
+  const attempt = kind === "once" ? tryOnce : tryRepeatedly;
+  const ret = attempt(state, context, fault);
+  state.grace.leave(reader);
+  return ret;
 }
 
 /** A write to what is present, or any access where A is kept by taking access away. */

@@ -69,6 +69,14 @@ export function announceMmioMark(
  */
 export function handleMmioFault(state: MmuState, context: MmuContext, fault: Fault): Ret {
   if (cacheMatches(state, context, fault.address)) return RET.emulate;
+  const reader = state.grace.enter();
+  const ret = checkMark(state, context, fault);
+  state.grace.leave(reader);
+  return ret;
+}
+
+/** By the entry itself, found without mmu_lock. */
+function checkMark(state: MmuState, context: MmuContext, fault: Fault): Ret {
   const sptep = lastSpte(state, context, fault.address);
   if (sptep < 0) return RET.retry;
   const lo = state.words[2 * sptep]!;

@@ -1,5 +1,5 @@
 import { invalidateTdpRoots } from "../tdp/roots";
-import { zapInvalidatedRoots } from "../tdp/zap";
+import { tdpZapAll, zapInvalidatedRoots } from "../tdp/zap";
 import { unaccountShadowed } from "./account";
 import { announceDrop, announcePage, type DropReason, reachPoint } from "./announce";
 import { unaccountNxHugePage } from "./nx-huge-pages";
@@ -115,18 +115,24 @@ export function zapOldest(state: MmuState, wanted: number): number {
   return zapped;
 }
 
-/** Takes every page down, because a slot went or the process ends. */
+/** Takes every page down, because a slot went. */
 export function invalidateAll(state: MmuState): void {
   if (state.profile.invalidation === "generation") zapAllFast(state);
-  else zapEach(state);
+  else zapAll(state);
 }
 
-/** Page by page with the lock held all the time (kvm_mmu_zap_all of older kernels). */
-function zapEach(state: MmuState): void {
+/**
+ * Page by page with the lock held all the time (kvm_mmu_zap_all): for the exit of the process, and in
+ * older kernels whenever a slot goes.
+ */
+export function zapAll(state: MmuState): void {
   const list: InvalidList = [];
   for (let page = state.active.tail; page; page = state.active.tail) prepareZap(state, page, list);
   commitZap(state, list);
   state.requestAll("freeObsoleteRoots");
+  if (!state.tdpMmu) return;
+  tdpZapAll(state);
+  state.flushRemoteTlbs("the process exits");
 }
 
 /** Makes every page obsolete in one step, then takes them down: what a deleted or moved slot needs. */

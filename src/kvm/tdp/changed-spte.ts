@@ -1,5 +1,5 @@
 import { pfn } from "../../x86";
-import { announceDrop, announcePage, type DropReason } from "../mmu/announce";
+import { announceDrop, announcePage, type DropReason, reachPoint } from "../mmu/announce";
 import { unaccountNxHugePage } from "../mmu/nx-huge-pages";
 import { roleSmm } from "../mmu/role";
 import { ENTRIES, type ShadowPage } from "../mmu/shadow-page";
@@ -72,6 +72,7 @@ function removePage(state: MmuState, oldLo: number, oldHi: number, change: Chang
     if (isFrozen(format, held.oldLo, held.oldHi)) continue;
     changedSpte(state, { ...change, ...held, sptep, lo, hi });
   }
+  reachPoint(state, "T1");
   retirePage(state, page);
 }
 

@@ -8,12 +8,11 @@ import { isFrozen } from "./frozen";
 
 export const FROZEN_INVARIANT: EntryInvariant = {
   id: "INV-S-13",
-  rule: "a frozen entry is one of the TDP MMU that somebody is just replacing",
-  entry(view) {
-    const { tdpMmu, format } = view.state;
-    if (!isFrozen(format, view.lo, view.hi) || tdpMmu?.frozen.has(view.sptep)) return undefined;
-    return `${view} is frozen, and nobody has frozen it`;
-  },
+  rule: "a frozen entry is in a page that was taken out of its tree",
+  entry: (view) =>
+    isFrozen(view.state.format, view.lo, view.hi)
+      ? `${view} is frozen, and its page is in use`
+      : undefined,
 };
 
 /** What must hold for the trees, besides what holds for every page. */
@@ -24,7 +23,8 @@ export const TDP_INVARIANTS: readonly VmInvariant[] = [
     vm: (state) =>
       (state.tdpMmu?.roots ?? []).flatMap((root) => {
         const own = !root.invalid || state.tdpMmu?.scheduledToZap.has(root) ? 1 : 0;
-        const wanted = holders(state, root) + own;
+        const walkers = state.tdpMmu?.walked.filter((each) => each === root).length ?? 0;
+        const wanted = holders(state, root) + own + walkers;
         return root.rootCount === wanted
           ? []
           : [`TDP root sp ${root.serial} has count ${root.rootCount}, ${wanted} hold it`];

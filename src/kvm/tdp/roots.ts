@@ -60,10 +60,19 @@ export function visitRoots(
     if (root.rootCount === 0 || (kind === "valid" && root.invalid)) continue;
     if (asId !== undefined && roleSmm(root.role) !== asId) continue;
     root.rootCount++;
-    if (visit(root)) any = true;
-    putTdpRoot(state, root);
+    if (heldWhile(state, root, () => visit(root))) any = true;
   }
   return any;
+}
+
+/** Runs `work` with a reference to the root, which is given back after. */
+export function heldWhile(state: MmuState, root: ShadowPage, work: () => boolean): boolean {
+  const { walked } = treesOf(state);
+  walked.push(root);
+  const answer = work();
+  walked.splice(walked.lastIndexOf(root), 1);
+  putTdpRoot(state, root);
+  return answer;
 }
 
 /**

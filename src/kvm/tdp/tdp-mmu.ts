@@ -1,5 +1,4 @@
 import type { ShadowPage } from "../mmu/shadow-page";
-import type { Sptep } from "../mmu/spte";
 
 /**
  * What a VM keeps for its TDP MMU (kernels since 5.10): trees of direct pages that map gpa to hpa, one
@@ -12,8 +11,8 @@ export class TdpMmu {
   readonly pages = new Set<ShadowPage>();
   /** Roots that were made invalid and are still to be emptied (`tdp_mmu_scheduled_root_to_zap`). */
   readonly scheduledToZap = new Set<ShadowPage>();
-  /** Entries frozen by somebody who will say at once what becomes of them. */
-  readonly frozen = new Set<Sptep>();
+  /** Roots held by somebody who goes through them at the moment, once for each reference. */
+  readonly walked: ShadowPage[] = [];
   /** Asked by whoever goes through a tree: shall it let others have mmu_lock now? */
   needResched: () => boolean = () => false;
 
@@ -26,6 +25,6 @@ export class TdpMmu {
     this.roots.length = 0;
     this.pages.clear();
     this.scheduledToZap.clear();
-    this.frozen.clear();
+    this.walked.length = 0;
   }
 }

@@ -4,7 +4,7 @@ import type { DropReason } from "../mmu/announce";
 import type { ShadowPage } from "../mmu/shadow-page";
 import type { MmuState } from "../mmu/state";
 import { treesOf } from "./pages";
-import { putTdpRoot, visitRoots } from "./roots";
+import { heldWhile, visitRoots } from "./roots";
 import { setTdpSpte, setTdpSpteShared } from "./set-spte";
 import { visitRange } from "./visit";
 
@@ -49,7 +49,7 @@ export const tdpZapLeaves = (state: MmuState, start: Gfn, end: Gfn, reason: Drop
   visitRoots(state, undefined, "valid", (root) => zapLeaves(state, root, start, end, reason));
 
 /** Empties a whole tree, the smallest subtrees first. */
-function zapRoot(state: MmuState, root: ShadowPage, shared: boolean): void {
+function zapRoot(state: MmuState, root: ShadowPage, shared: boolean): boolean {
   const { emptyLo, emptyHi } = state.format;
   for (const level of [...ZAP_LEVELS, root.level])
     visitRange(state, root, { start: gfn(0), end: endOf(root), minLevel: level }, (iter) => {
@@ -60,14 +60,13 @@ function zapRoot(state: MmuState, root: ShadowPage, shared: boolean): void {
       }
       return false;
     });
+  // Whoever uses the tree is made to leave it, or is gone.
+  return false;
 }
 
 /** Empties every tree there is: the process goes away (kvm_tdp_mmu_zap_all). */
 export function tdpZapAll(state: MmuState): void {
-  visitRoots(state, undefined, "all", (root) => {
-    zapRoot(state, root, false);
-    return false;
-  });
+  visitRoots(state, undefined, "all", (root) => zapRoot(state, root, false));
 }
 
 /** Empties the roots that were made invalid, and gives up the MMU's own reference to each. */
@@ -75,8 +74,7 @@ export function zapInvalidatedRoots(state: MmuState): void {
   const { scheduledToZap } = treesOf(state);
   for (const root of [...scheduledToZap]) {
     if (!scheduledToZap.delete(root)) continue;
-    zapRoot(state, root, true);
-    putTdpRoot(state, root);
+    heldWhile(state, root, () => zapRoot(state, root, true));
   }
 }
 
