@@ -1,10 +1,8 @@
-import { pfnOf } from "../../x86";
+import { pointerHi, pointerLo } from "./pointer";
 import { pteListAdd, pteListCount, pteListEntries, pteListRemove } from "./pte-list";
 import { dropSpte } from "./rmap";
-import { ROLE } from "./role";
 import type { ShadowPage } from "./shadow-page";
-import { isLeaf, pfnHi, pfnLo, type Sptep } from "./spte";
-import { AD_KIND } from "./spte-format";
+import { isLeaf, type Sptep } from "./spte";
 import { clearSpte, isPresentAt, setSpte } from "./spte-write";
 import type { MmuState } from "./state";
 import { childOf, markUnsync } from "./unsync";
@@ -21,12 +19,7 @@ export function linkShadowPage(
   flush = true,
 ): void {
   if (isPresentAt(state, sptep)) dropEntry(state, sptep, flush);
-  const frame = pfnOf(child.spt);
-  const { nonleafLo, nonleafHi, accessed } = state.format;
-  const adOff = (child.role & ROLE.adDisabled) !== 0;
-  const lo = adOff ? nonleafLo & ~accessed : nonleafLo;
-  const hi = nonleafHi | (adOff ? AD_KIND.disabled : AD_KIND.enabled);
-  setSpte(state, sptep, pfnLo(frame) | lo, pfnHi(frame) | hi);
+  setSpte(state, sptep, pointerLo(state.format, child), pointerHi(state.format, child));
   child.parentPtes = pteListAdd(child.parentPtes, sptep);
   announceParent(state, "parent_add", sptep, child);
   if (child.unsync || child.unsyncChildren > 0) markUnsync(state, sptep);

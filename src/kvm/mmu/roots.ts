@@ -1,5 +1,6 @@
 import { type Gfn, gfn, gfnOf, gpa, pfnOf, tableAddress, topTable } from "../../x86";
-import { noFrameText, putTdpRoot, takeTdpRoot } from "../tdp/roots";
+import { makeTdpRoom, noFrameText } from "../tdp/make-room";
+import { putTdpRoot, takeTdpRoot } from "../tdp/roots";
 import { type MmuContext, PREV_ROOTS } from "./context";
 import { getShadowPage } from "./get-page";
 import { makePagesAvailable } from "./make-room";
@@ -44,7 +45,8 @@ function directRoot(state: MmuState, context: MmuContext): Root {
   const { rootRole } = context.mode;
   if (!state.tdpMmu)
     return { kind: "page", page: takeRoot(state, context, gfn(0), rootRole), pgd: 0n };
-  const page = takeTdpRoot(state, rootRole);
+  const page =
+    takeTdpRoot(state, rootRole) ?? (makeTdpRoom(state) ? takeTdpRoot(state, rootRole) : undefined);
   if (page) return { kind: "page", page, pgd: 0n };
   context.failure = noFrameText(context);
   return NO_ROOT;

@@ -1,10 +1,11 @@
 import { reachPoint } from "../mmu/announce";
+import { pointerHi, pointerLo } from "../mmu/pointer";
 import type { ShadowPage } from "../mmu/shadow-page";
 import type { Sptep } from "../mmu/spte";
 import type { MmuState } from "../mmu/state";
 import { changedSpte } from "./changed-spte";
 import { compareExchange } from "./exchange";
-import { pointerHi, pointerLo, treesOf } from "./pages";
+import { treesOf } from "./pages";
 
 /** Makes an entry point at a page, if it still holds what was read (tdp_mmu_link_sp). */
 export function linkPage(

@@ -18,8 +18,8 @@ import { changedSpte } from "./changed-spte";
 import { compareExchange } from "./exchange";
 import { isFrozen } from "./frozen";
 import { linkPage } from "./link";
+import { makeTdpRoom, noFrameText } from "./make-room";
 import { newChild, retirePage } from "./pages";
-import { noFrameText } from "./roots";
 import { splitLeaf } from "./split";
 
 /**
@@ -34,10 +34,16 @@ export function tdpMap(state: MmuState, context: MmuContext, fault: Fault): Ret 
   const reader = state.grace.enter();
   const ret = descend(state, context, fault, root.page);
   state.grace.leave(reader);
-  return ret;
+  return ret ?? outOfFrames(state, context);
 }
 
-function descend(state: MmuState, context: MmuContext, fault: Fault, root: ShadowPage): Ret {
+/** Undefined when a table is needed and there is no frame for it. */
+function descend(
+  state: MmuState,
+  context: MmuContext,
+  fault: Fault,
+  root: ShadowPage,
+): Ret | undefined {
   const { words, format } = state;
   let page = root;
   for (;;) {
@@ -55,7 +61,7 @@ function descend(state: MmuState, context: MmuContext, fault: Fault, root: Shado
       continue;
     }
     const child = newChild(state, page, sptep);
-    if (!child) return outOfFrames(state, context);
+    if (!child) return undefined;
     const linked = format.isPresent(lo, hi)
       ? splitLeaf(state, sptep, lo, hi, child)
       : linkPage(state, sptep, lo, hi, child);
@@ -128,6 +134,6 @@ function mmioMark(state: MmuState, fault: Fault) {
 }
 
 function outOfFrames(state: MmuState, context: MmuContext): Ret {
-  context.failure = noFrameText(context);
+  if (!makeTdpRoom(state)) context.failure = noFrameText(context);
   return retry(state, "no-page");
 }

@@ -1,9 +1,8 @@
-import { type Gfn, gfn, pagesPerLevel, pfnOf } from "../../x86";
+import { type Gfn, gfn, pagesPerLevel } from "../../x86";
 import { pageFields, reachPoint } from "../mmu/announce";
-import { ROLE, type RoleWord, roleLevel, withLevel } from "../mmu/role";
+import { type RoleWord, roleLevel, withLevel } from "../mmu/role";
 import { ShadowPage } from "../mmu/shadow-page";
-import { pfnHi, pfnLo, type Sptep } from "../mmu/spte";
-import { AD_KIND, type SpteFormat } from "../mmu/spte-format";
+import type { Sptep } from "../mmu/spte";
 import type { MmuState } from "../mmu/state";
 
 /** A page that nothing points at yet; undefined when the host has no frame left (-ENOMEM). */
@@ -29,15 +28,6 @@ export function newChild(
   if (page) page.parentPtes = sptep;
   return page;
 }
-
-/** Halves of the pointer to a page: permissions wide open, A as far as the tree uses A bits. */
-export const pointerLo = (format: SpteFormat, page: ShadowPage): number =>
-  pfnLo(pfnOf(page.spt)) |
-  (page.role & ROLE.adDisabled ? format.nonleafLo & ~format.accessed : format.nonleafLo);
-export const pointerHi = (format: SpteFormat, page: ShadowPage): number =>
-  pfnHi(pfnOf(page.spt)) |
-  format.nonleafHi |
-  (page.role & ROLE.adDisabled ? AD_KIND.disabled : AD_KIND.enabled);
 
 /** Frees a page that was never linked, or no longer is, once no lockless walker can be in it. */
 export function retirePage(state: MmuState, page: ShadowPage): void {

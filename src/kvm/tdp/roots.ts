@@ -1,5 +1,4 @@
 import { gfn } from "../../x86";
-import type { MmuContext } from "../mmu/context";
 import { ROLE, type RoleWord, roleSmm } from "../mmu/role";
 import type { ShadowPage } from "../mmu/shadow-page";
 import type { MmuState } from "../mmu/state";
@@ -26,10 +25,6 @@ export function takeTdpRoot(state: MmuState, role: RoleWord): ShadowPage | undef
   trees.pages.add(root);
   return root;
 }
-
-/** Why a vCPU cannot go on without a frame for its tables. */
-export const noFrameText = (context: MmuContext): string =>
-  `the host has no frame left for the tables of vCPU ${context.id}: give the machine more host memory`;
 
 /** Gives a reference back (kvm_tdp_mmu_put_root). The last one of a root frees it: it is invalid and empty. */
 export function putTdpRoot(state: MmuState, root: ShadowPage): void {

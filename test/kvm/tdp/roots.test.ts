@@ -83,4 +83,16 @@ describe("roots of the TDP MMU", () => {
     const none = new TdpGuest({ mmuPages: 0 });
     assert.match(none.vcpu.failure ?? "", /no frame left/);
   });
+
+  it("F-044 when the host has no frame for a table, the trees are begun anew", () => {
+    const g = new TdpGuest({ mmuPages: 8 });
+    const other = g.more();
+    for (let i = 0; i < 40; i++) {
+      assert.equal(g.touch(i * 0x40200000 + 0x100000000, "read"), "emulate");
+      assert.equal(g.touch(0x200000 * (i % 8), "write", other), "ok");
+    }
+    assert.deepEqual([g.vcpu.failure, other.vcpu.failure], [undefined, undefined]);
+    g.vcpu.enter();
+    assert.ok(trees(g).roots.every((root) => !root.invalid));
+  });
 });
