@@ -5,6 +5,8 @@ import { MAX_RING_ENTRIES, RING_ENTRY_BYTES, reservedEntries } from "./ring";
 
 /** KVM_ENABLE_CAP(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2): may be changed at any time, also back to 0. */
 export function setManualProtect(state: MmuState, flags: number): Refusal | undefined {
+  const unknown = notInEra(state, "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2", "5.1");
+  if (unknown) return unknown;
   const { enable, initiallySet } = MANUAL_PROTECT;
   const allowed = flags & enable ? enable | initiallySet : enable;
   if (flags & ~allowed)
@@ -16,8 +18,16 @@ export function setManualProtect(state: MmuState, flags: number): Refusal | unde
   return undefined;
 }
 
+function notInEra({ profile }: MmuState, cap: string, since: string): Refusal | undefined {
+  return profile.era === "modern"
+    ? undefined
+    : refuse("EINVAL", `${cap} came with ${since}: choose the modern era, this is ${profile.era}`);
+}
+
 /** KVM_ENABLE_CAP(KVM_CAP_DIRTY_LOG_RING): once, before the first vCPU, for good, in place of the bitmaps. */
 export function enableDirtyRing(state: MmuState, bytes: number): Refusal | undefined {
+  const unknown = notInEra(state, "KVM_CAP_DIRTY_LOG_RING", "5.11");
+  if (unknown) return unknown;
   const said = `a dirty ring of ${bytes} bytes`;
   if (bytes <= 0 || !Number.isInteger(Math.log2(bytes)))
     return refuse("EINVAL", `${said}: the size must be a power of two`);

@@ -5,7 +5,6 @@ import type { MmuState } from "../state";
 import { syncHardwareLogs } from "./pml";
 import { watchMasked, watchSlot } from "./protect";
 import { recoverHugePages } from "./recover";
-import { protectBySlotBitmap, takeWholeSlot } from "./slot-bitmap";
 import { splitHugePages } from "./split";
 
 /** Pages a word of a dirty bitmap stands for: ranges begin and end at multiples of it. */
@@ -22,8 +21,7 @@ export function loggingChanged(state: MmuState, slot: MemorySlot): void {
 /** Every later write must show once. W goes without a flush for each leaf, so TLBs are flushed whatever was found. */
 function startLogging(state: MmuState, slot: MemorySlot): void {
   if (state.knobs.eagerPageSplit) splitHugePages(state, slot);
-  if (state.profile.slotBitmap) protectBySlotBitmap(state, slot);
-  else watchSlot(state, slot);
+  watchSlot(state, slot);
   state.flushRemoteTlbs("dirty logging turned on");
 }
 
@@ -49,24 +47,45 @@ export function loggedSlot(state: MmuState, slot: number): MemorySlot | Refusal 
  */
 export function getDirtyLog(state: MmuState, slot: MemorySlot): Uint32Array {
   syncHardwareLogs(state);
-  if (state.profile.dirtyLogGrain === "slot") return takeWholeSlot(state, slot);
   const bitmap = slot.dirtyBitmap!;
   const taken = bitmap.slice();
   if (state.dirtyLogMode.manual) return taken;
-  let flush = false;
+  const take = state.profile.dirtyLogGrain === "slot" ? takeWhole : takeByWord;
+  if (take(state, slot, taken)) flushTaken(state, "dirty log taken");
+  return taken;
+}
+
+/** True when a bit was set. */
+function takeByWord(state: MmuState, slot: MemorySlot, taken: Uint32Array): boolean {
+  const bitmap = slot.dirtyBitmap!;
+  let any = false;
   for (let word = 0; word < bitmap.length; word += 2) {
     const lo = bitmap[word]!;
     const hi = bitmap[word + 1]!;
     if ((lo | hi) === 0) continue;
-    flush = true;
+    any = true;
     bitmap[word] = 0;
     bitmap[word + 1] = 0;
     taken[word] = lo;
     taken[word + 1] = hi;
     protectTaken(state, slot, word, lo, hi);
   }
-  if (flush) flushTaken(state, "dirty log taken");
-  return taken;
+  return any;
+}
+
+/**
+ * As in 2010: when a bit is set, a bitmap of zeros is put in the place of the old one, and the slot is
+ * protected as a whole.
+ */
+function takeWhole(state: MmuState, slot: MemorySlot, taken: Uint32Array): boolean {
+  const bitmap = slot.dirtyBitmap!;
+  if (bitmap.every((word) => word === 0)) return false;
+  taken.set(bitmap);
+  bitmap.fill(0);
+  reachPoint(state, "D1");
+  watchSlot(state, slot);
+  reachPoint(state, "D2");
+  return true;
 }
 
 /** What KVM_CLEAR_DIRTY_LOG is given. */

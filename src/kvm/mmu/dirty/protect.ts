@@ -7,6 +7,7 @@ import { rmapHead } from "../rmap";
 import type { Sptep } from "../spte";
 import { clearDirtySpte, writeProtectSpte } from "../spte-write";
 import type { MmuState } from "../state";
+import { watchBySlotBitmap } from "./slot-bitmap";
 import { splitHugePages } from "./split";
 
 /*
@@ -17,6 +18,10 @@ import { splitHugePages } from "./split";
 
 /** Watches every leaf of a slot that begins to log. The caller flushes. */
 export function watchSlot(state: MmuState, slot: MemorySlot): void {
+  if (state.profile.slotBitmap) {
+    watchBySlotBitmap(state, slot);
+    return;
+  }
   for (const level of LEAF_LEVELS)
     for (const head of slot.arch.rmap[level - 1]!)
       for (const sptep of pteListEntries(head)) {

@@ -13,6 +13,8 @@ const LARGEST = 3;
  * could stand, and the next fault makes that. Pages with gptes stay: their size is the guest's choice.
  */
 export function recoverHugePages(state: MmuState, slot: MemorySlot): void {
+  // Before 4.1 small leaves stay until something else takes them.
+  if (state.profile.era !== "modern") return;
   if (state.tdpMmu) tdpRecoverHugePages(state, slot);
   let flush = false;
   for (let level = 1; level < LARGEST; level++) {

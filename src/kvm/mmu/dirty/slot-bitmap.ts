@@ -1,39 +1,28 @@
 import type { MemorySlot } from "../../memslots";
-import { dropSpte, slotOf } from "../rmap";
+import { dropSpte } from "../rmap";
 import { ENTRIES, type ShadowPage } from "../shadow-page";
-import { isLeaf, WRITABLE } from "../spte";
+import { isLeaf } from "../spte";
 import { writeProtectSpte } from "../spte-write";
 import type { MmuState } from "../state";
 
 /**
- * Takes W from every leaf of the slot in the way of older kernels (kvm_mmu_slot_remove_write_access):
- * through the pages whose `slot_bitmap` has the slot, instead of the reverse map. Large leaves go.
+ * Kernels before 3.7 watch a whole slot by going through the shadow pages, of which only those are looked
+ * at that note the slot in their `slot_bitmap` (mmu.txt). Of these every leaf loses W, of whatever slot;
+ * large leaves go. Pages in an aliasing slot may be missed. The caller flushes.
  */
-export function protectBySlotBitmap(state: MmuState, slot: MemorySlot): void {
-  for (const page of state.active)
-    if ((page.slotBitmap >>> (slot.id & 31)) & 1) protectPage(state, slot, page);
+export function watchBySlotBitmap(state: MmuState, slot: MemorySlot): void {
+  for (const page of state.active) if (mapsSlot(page, slot)) protectPage(state, page);
 }
 
-function protectPage(state: MmuState, slot: MemorySlot, page: ShadowPage): void {
-  const { words, format } = state;
-  for (let i = 0; i < ENTRIES; i++) {
-    const sptep = page.base + i;
-    const lo = words[2 * sptep]!;
-    const present = format.isPresent(lo, words[2 * sptep + 1]!);
-    if (!present || !isLeaf(lo, page.level) || !(lo & WRITABLE)) continue;
-    if (slotOf(state, page, page.gfnAt(i)) !== slot) continue;
+const mapsSlot = (page: ShadowPage, slot: MemorySlot): boolean =>
+  ((page.slotBitmap >>> slot.id) & 1) !== 0;
+
+function protectPage(state: MmuState, page: ShadowPage): void {
+  for (let sptep = page.base; sptep < page.base + ENTRIES; sptep++) {
+    const lo = state.words[2 * sptep]!;
+    const hi = state.words[2 * sptep + 1]!;
+    if (!state.format.isPresent(lo, hi) || !isLeaf(lo, page.level)) continue;
     if (page.level > 1) dropSpte(state, sptep, "large-replace");
     else writeProtectSpte(state, sptep, false);
   }
-}
-
-/** The log of the whole slot, after which every frame of it is protected again; one bit is enough. */
-export function takeWholeSlot(state: MmuState, slot: MemorySlot): Uint32Array {
-  const bitmap = slot.dirtyBitmap!;
-  const taken = bitmap.slice();
-  if (taken.every((word) => word === 0)) return taken;
-  protectBySlotBitmap(state, slot);
-  bitmap.fill(0);
-  state.flushRemoteTlbs("dirty log taken");
-  return taken;
 }
