@@ -68,6 +68,44 @@ describe("paging on the bare processor (mmu: none)", () => {
     assert.equal(guest.exceptions.length, 2);
   });
 
+  describe("cache and prefetch instructions (SDM 2A CLFLUSH, CLFLUSHOPT, CLWB, 2B PREFETCHh)", () => {
+    const flushes = {
+      clflush: [0x0f, 0xae, 0x3b],
+      clflushopt: [0x66, 0x0f, 0xae, 0x3b],
+      clwb: [0x66, 0x0f, 0xae, 0x33],
+    };
+    for (const [name, bytes] of Object.entries(flushes)) {
+      it(`${name} faults like a read`, () => {
+        const guest = new LongGuest([...bytes, HLT]);
+        guest.state.setGpr(GPR.rbx, PAGE);
+        guest.machine.run(100);
+        assert.deepEqual(guest.exceptions, [{ vector: 14, error: 0, cr2: PAGE }]);
+      });
+
+      it(`${name} of a read-only page goes, and sets A but not D`, () => {
+        const guest = new LongGuest([...bytes, HLT]);
+        guest.map(PAGE, 0x300000n, PTE.P);
+        guest.state.setGpr(GPR.rbx, PAGE);
+        assert.equal(guest.machine.run(100).kind, "idle");
+        assert.equal(guest.leaf(PAGE) & 0x60n, 0x20n);
+      });
+    }
+
+    it("prefetches of what is not there do nothing", () => {
+      const hints = [0, 1, 2, 3].flatMap((hint) => [0x0f, 0x18, 0x03 | (hint << 3)]);
+      const guest = new LongGuest([...hints, 0x0f, 0x0d, 0x0b, HLT]);
+      guest.state.setGpr(GPR.rbx, PAGE);
+      assert.equal(guest.machine.run(100).kind, "idle");
+      assert.deepEqual(guest.exceptions, []);
+    });
+
+    it("fences order what is in order already, and change nothing", () => {
+      const guest = new LongGuest([0x0f, 0xae, 0xe8, 0x0f, 0xae, 0xf0, 0x0f, 0xae, 0xf8, HLT]);
+      assert.equal(guest.machine.run(100).kind, "idle");
+      assert.equal(guest.retired, 4);
+    });
+  });
+
   it("five levels translate 57 bits, and an address of 48 is no other's twin (SDM 3A 4.5)", () => {
     const far = 1n << 55n;
     const guest = new LongGuest([...LOAD, HLT], { cpu: "+la57" }, 5);

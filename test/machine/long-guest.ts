@@ -74,6 +74,13 @@ export class LongGuest {
     this.write(table + 8 * this.index(va, level), at | bits | (level > 1 ? 0x80n : 0n));
   }
 
+  /** The entry that maps the 4 KiB page at `va`, as it is now. */
+  leaf(va: bigint): bigint {
+    let table = TOP;
+    for (let level = this.levels as number; level > 1; level--)
+      table = Number(this.quad(table + 8 * this.index(va, level)) & TABLE);
+    return this.quad(table + 8 * this.index(va, 1));
+  }
   private index(va: bigint, level: number): number {
     return Number((va >> BigInt(3 + 9 * level)) & 0x1ffn);
   }

@@ -4,8 +4,9 @@ import { CR4 } from "../layout";
 export type Vendor = "intel" | "amd";
 
 /**
- * Optional abilities, by their CPUID names in lower case. Each is offered by CPUID and works, or is
- * neither: an instruction or control bit of an absent one faults.
+ * Optional abilities, by their CPUID names in lower case. Control bits, MSRs and system instructions of
+ * an absent one fault. Plain instructions (POPCNT, MOVBE, CLWB …) only vanish from CPUID: a hypervisor
+ * cannot take them from the processor either.
  */
 export const FEATURES = [
   "fpu",
