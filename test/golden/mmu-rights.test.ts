@@ -214,6 +214,30 @@ describe("golden trace G11: CR0.WP = 0", () => {
     );
   });
 
+  it("F-124 WP = 1 needs nothing special: the kernel's write is its fault, the leaf stays the user's", () => {
+    const g = firstGuest(checked).entry(0x4028, 0x9065).enter();
+    g.read(0, 0x5000);
+    const before = leaf(g);
+    assert.equal(before & 6n, 4n);
+    assert.deepEqual(g.write(0, 0x5000, 1), { kind: "fault", error: 3, cr2: 0x5000n });
+    assert.equal(leaf(g), before);
+    assert.equal(g.read(3, 0x5000).kind, "ok");
+  });
+
+  it("F-188 pages made under either WP stay apart, and each is found again under its own", () => {
+    const g = wpGuest();
+    g.write(0, 0x5000, 1);
+    g.movCr0(g.cpu.cr0 | CR0.WP);
+    g.read(0, 0x5000);
+    const made = g.vm.stats.mmu_cache_miss;
+    assert.equal(g.vm.pagesOf(gfn(4)).length, 2);
+    for (const wp of [false, true, false]) {
+      g.movCr0(wp ? g.cpu.cr0 | CR0.WP : g.cpu.cr0 & ~CR0.WP);
+      assert.equal(g.write(0, 0x5000, 2).kind, wp ? "fault" : "ok");
+    }
+    assert.equal(g.vm.stats.mmu_cache_miss, made);
+  });
+
   it("F-058 F-130 WP 0 → 1 builds a root of its own beside the old one", () => {
     const g = wpGuest();
     g.write(0, 0x5000, 1);

@@ -26,14 +26,29 @@ export function pageTooltip(page: ShadowPage): string {
       ? `Direct: maps a linear range from gfn \`${hex(page.gfn)}\`.`
       : `Shadows the guest table in gfn \`${hex(page.gfn)}\`.`,
     `Role \`${hex(page.role)}\`:\n${role.join("\n")}`,
-    [
-      `- \`unsync = ${page.unsync}\``,
-      `- \`unsync_children = ${page.unsyncChildren}\``,
-      `- \`root_count = ${page.rootCount}\``,
-      `- \`mmu_valid_gen = ${page.mmuValidGen}\``,
-      `- \`write_flooding_count = ${page.writeFloodingCount}\``,
-    ].join("\n"),
+    fieldsOf(page)
+      .map(([name, value]) => `- \`${name} = ${value}\``)
+      .join("\n"),
   ].join("\n\n");
+}
+
+/**
+ * Fields that mean something in this page: those of the TDP MMU shadow no guest table, and below a root
+ * have neither count nor generation.
+ */
+function fieldsOf(page: ShadowPage): readonly (readonly [string, number | boolean])[] {
+  const generation = ["mmu_valid_gen", page.mmuValidGen] as const;
+  if (page.tdpMmuPage)
+    return page.parentPtes === 0
+      ? [["tdp_mmu_root_count", page.rootCount], generation]
+      : [["tdp_mmu_page", true]];
+  return [
+    ["unsync", page.unsync],
+    ["unsync_children", page.unsyncChildren],
+    ["root_count", page.rootCount],
+    generation,
+    ["write_flooding_count", page.writeFloodingCount],
+  ];
 }
 
 export function spokenPage(page: ShadowPage): string {
