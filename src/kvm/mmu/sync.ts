@@ -80,8 +80,7 @@ export function syncSpte(
 /** The page was built for a guest mode like the present one, so its gptes can be read by today's rules. */
 export function canSync(context: MmuContext, page: ShadowPage): boolean {
   const different = (page.role ^ context.mode.rootRole) & ~SYNC_ROLE_IGNORED;
-  const sameRules = page.gpteExt === context.mode.gpteExt;
-  return !page.direct && !context.direct && different === 0 && sameRules;
+  return !page.direct && !context.direct && different === 0;
 }
 
 /** Syncs all entries of a page. `gone` when its role does not fit this MMU or its table cannot be read. */
