@@ -50,7 +50,7 @@ const EXPRESSIONS = [
 describe("an access by the debugger", () => {
   const session = eachWithClient();
 
-  for (const mmu of ["shadow", "none"])
+  for (const mmu of ["shadow", "ept", "npt", "none"])
     it(`changes nothing in the guest (mmu: ${mmu})`, async () => {
       const client = await session.onTour({ mmu });
       await client.lines(

@@ -42,7 +42,7 @@ const files = {
 const run = (line: string): Promise<Finished> => penumbra(`run ${line} --memory 4M`, files);
 
 describe("penumbra run", () => {
-  for (const mmu of ["none", "shadow"]) {
+  for (const mmu of ["none", "shadow", "ept", "npt"]) {
     it(`gives the guest's output and its status (${mmu})`, async () => {
       const { status, output, errors } = await run(`hello.elf --mmu ${mmu}`);
       assert.deepEqual([status, output, errors], [1, "Hello\n", []]);
@@ -128,11 +128,11 @@ describe("penumbra run", () => {
     );
   });
 
-  it("the paging tour reaches its last line under the checker, the same in both modes", async () => {
+  it("the paging tour reaches its last line under the checker, the same in all modes", async () => {
     const golden = readFileSync("test/golden/paging-tour.serial.golden", "latin1");
-    for (const options of ["--mmu none", "--mmu shadow --check"]) {
+    for (const options of ["none", "shadow --check", "ept --check", "npt --check"]) {
       const { status, output, errors } = await penumbra(
-        `run tour.elf --memory 64M ${options}`,
+        `run tour.elf --memory 64M --mmu ${options}`,
         files,
       );
       assert.equal(output, golden, options);

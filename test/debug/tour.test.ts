@@ -4,7 +4,7 @@ import { Tour } from "./tour";
 
 describe("the sample guest under the debugger", () => {
   it("stops before its own page fault is delivered, with the source and the variables", () => {
-    for (const mmu of ["none", "shadow"] as const) {
+    for (const mmu of ["none", "shadow", "ept", "npt"] as const) {
       const tour = new Tour(mmu);
       tour.breakpoints.setFilters([{ filter: "pf" }]);
       assert.equal(

@@ -8,7 +8,7 @@ const tour = new Uint8Array(readFileSync("media/guests/paging-tour/paging-tour.e
 const make = (mmu: MmuMode): Machine => machineWith(tour, { mmu, memory: 64 * 2 ** 20 });
 const LIMIT = 1_000_000;
 
-for (const mmu of ["none", "shadow"] as const)
+for (const mmu of ["none", "shadow", "ept", "npt"] as const)
   describe(`checkpoint of the paging tour (mmu: ${mmu})`, () => {
     const reference = make(mmu);
     const printed = outputOf(reference);

@@ -21,7 +21,7 @@ describe("code in a page that the host swaps", () => {
     call();
     code.raw(0x4d, 0x75, (loop - code.here - 3) & 0xff).exit(0); // dec ebp; jnz loop
     const image = guestImage(code, { at: PAGE, bytes: PRINTS });
-    for (const mmu of ["none", "shadow"] as const) {
+    for (const mmu of ["none", "shadow", "ept", "npt"] as const) {
       const machine = machineWith(image, { mmu });
       const output = outputOf(machine);
       assert.deepEqual(machine.run(200_000), { kind: "exit", value: 0 });
