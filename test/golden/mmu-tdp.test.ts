@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { GUEST_HVA } from "../../src/host";
+import { SLOT_FLAG } from "../../src/kvm";
 import { CR0, gfn } from "../../src/x86";
 import { checked } from "../kvm/checked";
 import { Guest, type GuestOptions, KVMMMU } from "../kvm/guest";
@@ -148,3 +150,29 @@ describe("golden trace G17: two-dimensional paging, TDP MMU", () => {
     ]);
   });
 });
+
+for (const tdpMmu of [true, false])
+  describe(`golden trace G15: fast page fault under EPT, ${tdpMmu ? "TDP MMU" : "shadow pages"}`, () => {
+    it("G15 F-096 F-100 F-147 W comes back without the lock, told by an exit on a present page", () => {
+      const g = flatGuest({ paging: "ept", tdpMmu, knobs: { pml: false } });
+      g.write(0, 0x9000, 1);
+      g.setSlot(0, 0, 0x1000, GUEST_HVA, SLOT_FLAG.logDirty);
+      g.stepped("logging");
+      const { stats } = g.vcpu.mmu;
+      const before = { ...stats };
+      g.log.length = 0;
+      assert.equal(g.write(0, 0x9000, 2).kind, "ok");
+      assert.deepEqual(
+        g.log.filter(({ name }) => EXITS.includes(name)).map(({ fields }) => fields),
+        [
+          { vcpu: 0, reason: "EPT_VIOLATION", rip: 0x100000n, info1: 0x1aan, info2: 0 },
+          { vcpu: 0, rip: 0x100000n, address: 0x9000n, error_code: 0x100000003 },
+        ],
+      );
+      const [fast] = g.events(["fast_page_fault"]);
+      assert.match(fast ?? "", /old 0x8600000100009b75 new 8600000100009b77 spurious 0 fixed 1$/);
+      assert.deepEqual([stats.pf_fast - before.pf_fast, stats.pf_fixed - before.pf_fixed], [1, 1]);
+      const log = g.vm.getDirtyLog(0);
+      assert.equal(log instanceof Uint32Array && log[0], 0x200);
+    });
+  });
