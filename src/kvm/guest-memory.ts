@@ -5,6 +5,14 @@ import type { MemorySlot, SlotSet } from "./memslots";
 /** No memory behind an address. */
 export const NO_FRAME = -1;
 
+/** Who hears what guest memory is used for. */
+export interface GuestMemoryListener {
+  /** A frame was written: news for the dirty log. */
+  written(slot: MemorySlot, frame: Gfn): void;
+  /** A host page may have to be waited for. */
+  sleeps(): void;
+}
+
 /**
  * Guest physical memory as KVM reaches it: gpa → slot → hva → host frame → bytes. Reading and writing
  * fault pages in like its own accesses; `peek` changes nothing.
@@ -14,8 +22,7 @@ export class GuestMemory {
     private readonly memory: HostMemory,
     private readonly hostProcess: HostProcess,
     private readonly slots: SlotSet,
-    /** Told of every frame that is written, for the dirty log. */
-    private readonly onWrite: (slot: MemorySlot, frame: Gfn) => void,
+    private readonly told: GuestMemoryListener,
   ) {}
 
   /** Byte offset, in the machine's memory, of the frame that `frame` is backed by, made resident. */
@@ -24,11 +31,12 @@ export class GuestMemory {
     if (!slot?.visible || (write && slot.readonly)) return NO_FRAME;
     const resident = write ? undefined : this.hostProcess.translate(slot.hvaOf(frame));
     if (resident !== undefined) return this.memory.offsetOf(resident);
+    this.told.sleeps();
     const page = this.hostProcess.faultIn(slot.hvaOf(frame), write);
     return page.kind === "page" ? this.memory.offsetOf(page.pfn) : NO_FRAME;
   }
 
-  /** The same without side effects: `NO_FRAME` also when the page is not resident. */
+  /** The same without side effects, and without waiting: `NO_FRAME` also when the page is not resident. */
   peekOffset(frame: Gfn): number {
     const slot = this.slots.find(frame);
     const pfn = slot?.visible ? this.hostProcess.translate(slot.hvaOf(frame)) : undefined;
@@ -39,6 +47,7 @@ export class GuestMemory {
   readEntry(at: Gpa, bytes: 4 | 8, entry: Entry): boolean {
     return this.load(this.frameOffset(gfnOf(at), false), at, bytes, entry);
   }
+  /** kvm_vcpu_read_guest_atomic: what may be read under mmu_lock. */
   peekEntry(at: Gpa, bytes: 4 | 8, entry: Entry): boolean {
     return this.load(this.peekOffset(gfnOf(at)), at, bytes, entry);
   }
@@ -69,7 +78,7 @@ export class GuestMemory {
 
   noteWrite(frame: Gfn): void {
     const slot = this.slots.find(frame);
-    if (slot) this.onWrite(slot, frame);
+    if (slot) this.told.written(slot, frame);
   }
 
   /** Bytes from `at` to the first hole or page that is not resident, for a debugger. */

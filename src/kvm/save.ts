@@ -4,6 +4,7 @@ import { type MmioCache, PREV_ROOTS } from "./mmu/context";
 import type { DirtyRingState } from "./mmu/dirty/ring";
 import type { SplitCache } from "./mmu/dirty/split-cache";
 import type { MmuKnobs } from "./mmu/knobs";
+import type { CacheCounts } from "./mmu/memory-caches";
 import type { PteList } from "./mmu/pte-list";
 import { NO_ROOT, type Root } from "./mmu/root";
 import { ShadowPage } from "./mmu/shadow-page";
@@ -56,6 +57,7 @@ export interface ContextState {
   readonly ring: DirtyRingState | undefined;
   readonly requests: number;
   readonly writeRun: WriteRun;
+  readonly caches: CacheCounts;
   readonly lastUnprotect: { readonly rip: bigint; readonly address: bigint } | undefined;
   readonly stats: VcpuStats;
 }
@@ -112,6 +114,7 @@ export function saveVm(state: MmuState): VmState {
       ring: context.ring?.save(),
       requests: context.requests,
       writeRun: { ...context.writeRun },
+      caches: { ...context.caches.counts },
       lastUnprotect: context.lastUnprotect,
       stats: { ...context.stats },
     })),
@@ -163,6 +166,7 @@ export function restoreVm(state: MmuState, saved: VmState): void {
     context.requests = from.requests;
     context.lastUnprotect = from.lastUnprotect;
     Object.assign(context.writeRun, from.writeRun);
+    Object.assign(context.caches.counts, from.caches);
     Object.assign(context.stats, from.stats);
   });
 }

@@ -176,6 +176,9 @@ const CORRUPTIONS: Readonly<Record<string, (g: Guest) => void>> = {
     const { generation } = g.vm.core.state.slotSets[0]!;
     g.vcpu.mmu.mmioCache = { gva: 0x5000n, gfn: gfn(9), access: 6, generation };
   },
+  "INV-V-03": (g) => {
+    g.vcpu.mmu.caches.counts.header = -1;
+  },
   "INV-V-04": (g) => {
     g.cpu.cr0 &= ~CR0.WP;
   },

@@ -87,7 +87,8 @@ export type Point =
   | "T2";
 
 export function reachPoint(state: MmuState, point: Point): void {
-  if (state.trace.wants("point")) state.trace.emit("point", { point });
+  if (!state.trace.wants("point")) return;
+  state.lock.letOthersRun(() => state.trace.emit("point", { point }));
 }
 
 /** The processor may keep this translation (`tlb_fill`): a TLB miss that its walk resolved. */

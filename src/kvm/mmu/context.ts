@@ -11,6 +11,7 @@ import type { CpuRole } from "./cpu-role";
 import type { DirtyRing } from "./dirty/ring";
 import { Fault } from "./fault-state";
 import type { GuestCpu } from "./guest-cpu";
+import { MemoryCaches } from "./memory-caches";
 import { REQUEST, type Request } from "./requests";
 import { ROLE, type RoleWord, roleLevel } from "./role";
 import { NO_ROOT, type Root } from "./root";
@@ -72,6 +73,7 @@ export class MmuContext {
   requests = 0;
   /** Where the last emulation was replaced by zapping the table: the same again is emulated. */
   lastUnprotect: { readonly rip: bigint; readonly address: bigint } | undefined;
+  readonly caches = new MemoryCaches();
   readonly writeRun = newWriteRun();
   /** The guest's own fault that the last fault turned out to be; taken by the vCPU. */
   injected: InjectedFault | undefined;

@@ -29,9 +29,18 @@ export function directFault(state: MmuState, context: MmuContext, fault: Fault):
     return RET.writeProtected;
   const fast = fastPageFault(state, context, fault);
   if (fast !== RET.invalid) return fast;
+  context.caches.topUp();
   const found = faultinPfn(state, context, fault, ACC.all);
   if (found !== RET.continue) return found;
   reachPoint(state, "P2");
+  state.lock.take(context.caches);
+  const ret = mapDirect(state, context, fault);
+  state.lock.give();
+  return ret;
+}
+
+/** With mmu_lock held. */
+function mapDirect(state: MmuState, context: MmuContext, fault: Fault): Ret {
   if (isFaultStale(state, context, fault)) return RET.retry;
   if (state.tdpMmu) return tdpMap(state, context, fault);
   if (!makePagesAvailable(state)) return retry(state, "no-page");

@@ -30,6 +30,7 @@ export function faultinPfn(
   if (!slot.visible) return retry(state, "slot-invalid");
   if (isInvalidated(state, fault)) return retry(state, "stale-seq");
   if (fault.write && slot.readonly) return RET.emulate;
+  state.lock.assertMaySleep();
   const page = state.hostProcess.faultIn(slot.hvaOf(fault.gfn), fault.write);
   if (page.kind !== "page") {
     context.failure = failureText(page.kind, slot.hvaOf(fault.gfn));

@@ -106,6 +106,9 @@ function allocatePage(
     // Direct pages have no gptes to read.
     gpteExt: context?.mode.gpteExt ?? 0,
   });
+  state.lock.use("header");
+  state.lock.use("shadowPage");
+  if (page.shadowedTranslation) state.lock.use("shadowedInfo");
   state.adopt(page);
   state.active.add(page);
   state.usedPages++;

@@ -1,5 +1,11 @@
 import { pointerHi, pointerLo } from "./pointer";
-import { pteListAdd, pteListCount, pteListEntries, pteListRemove } from "./pte-list";
+import {
+  needsDescriptor,
+  pteListAdd,
+  pteListCount,
+  pteListEntries,
+  pteListRemove,
+} from "./pte-list";
 import { dropSpte } from "./rmap";
 import type { ShadowPage } from "./shadow-page";
 import { isLeaf, type Sptep } from "./spte";
@@ -20,6 +26,7 @@ export function linkShadowPage(
 ): void {
   if (isPresentAt(state, sptep)) dropEntry(state, sptep, flush);
   setSpte(state, sptep, pointerLo(state.format, child), pointerHi(state.format, child));
+  if (needsDescriptor(child.parentPtes)) state.lock.use("pteListDesc");
   child.parentPtes = pteListAdd(child.parentPtes, sptep);
   announceParent(state, "parent_add", sptep, child);
   if (child.unsync || child.unsyncChildren > 0) markUnsync(state, sptep);

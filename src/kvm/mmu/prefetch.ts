@@ -36,7 +36,7 @@ export function prefetchAround(state: MmuState, context: MmuContext, sptep: Spte
       frame = page.gfnAt(i);
       access = roleAccess(page.role);
     } else {
-      if (!state.guest.readEntry(gpteAddress(page, i), gpteBytes(page), entry)) return;
+      if (!state.guest.peekEntry(gpteAddress(page, i), gpteBytes(page), entry)) return;
       if (!isPrefetchable(entry, reserved)) return;
       frame = gpteGfn(entry);
       access = gpteAccess(page, entry);
@@ -56,7 +56,7 @@ export function recreateSpte(
   index: number,
 ): void {
   const entry = state.scratchEntry;
-  if (!state.guest.readEntry(gpteAddress(page, index), gpteBytes(page), entry)) return;
+  if (!state.guest.peekEntry(gpteAddress(page, index), gpteBytes(page), entry)) return;
   if (!isPrefetchable(entry, context.mode.guestRules.reserved)) return;
   prefetchOne(state, context, page, index, gpteGfn(entry), gpteAccess(page, entry));
 }

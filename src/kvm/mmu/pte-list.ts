@@ -15,6 +15,10 @@ export const pteListCount = (list: PteList): number =>
 export const pteListKind = (list: PteList): "none" | "one" | "many" =>
   typeof list === "number" ? (list === 0 ? "none" : "one") : "many";
 
+/** Adding an entry takes a new descriptor: the second one, and whenever the head is full. */
+export const needsDescriptor = (list: PteList): boolean =>
+  typeof list === "number" ? list !== 0 : list.length % PER_DESCRIPTOR === 0;
+
 /** The word after adding `sptep`. A list of many is changed in place. */
 export function pteListAdd(list: PteList, sptep: Sptep): PteList {
   if (typeof list === "number") return list === 0 ? sptep : [list, sptep];

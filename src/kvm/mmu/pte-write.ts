@@ -56,7 +56,7 @@ function announceWrite(state: MmuState, at: Gpa, bytes: number): void {
 function entryIsNonZero(state: MmuState, at: Gpa, bytes: number): boolean {
   const entry = state.scratchEntry;
   if (bytes !== 4 && bytes !== 8) return false;
-  return state.guest.readEntry(at, bytes, entry) && (entry.lo !== 0 || entry.hi !== 0);
+  return state.guest.peekEntry(at, bytes, entry) && (entry.lo !== 0 || entry.hi !== 0);
 }
 
 /** The store cannot be one of an entry: it crosses entries, or is too small. Single bytes at their start pass. */

@@ -4,6 +4,7 @@ import { LEAF_LEVELS } from "../memslots";
 import { tdpWriteProtectGfn } from "../tdp/write-protect";
 import type { DropReason } from "./announce";
 import {
+  needsDescriptor,
   type PteList,
   pteListAdd,
   pteListCount,
@@ -47,6 +48,7 @@ export function rmapAdd(
   if (state.profile.slotBitmap) page.slotBitmap |= 1 << slot.id;
   const before = rmapHead(slot, frame, level);
   const count = pteListCount(before);
+  if (needsDescriptor(before)) state.lock.use("pteListDesc");
   const head = pteListAdd(before, sptep);
   setRmapHead(slot, frame, level, head);
   countLeaf(state, level, 1);

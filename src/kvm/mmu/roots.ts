@@ -21,12 +21,15 @@ const PAE_LEVELS = 3;
 
 /** Gives the vCPU a root for its present registers and syncs it (kvm_mmu_load). */
 export function loadRoots(state: MmuState, context: MmuContext): void {
+  context.caches.topUp();
+  state.lock.take(context.caches);
   makePagesAvailable(state);
   const levels = roleLevel(context.mode.rootRole);
   context.root = levels > PAE_LEVELS ? longRoot(state, context) : paeRoot(state, context);
   if (state.trace.wants("root_load"))
     state.trace.emit("root_load", { vcpu: context.id, ...describe(context.root) });
   syncRoots(state, context);
+  state.lock.give();
   state.flushTlb(context, "root loaded");
 }
 

@@ -37,6 +37,7 @@ export function shadowFault(state: MmuState, context: MmuContext, fault: Fault):
     const fast = fastPageFault(state, context, fault);
     if (fast !== RET.invalid) return fast;
   }
+  context.caches.topUp();
   const found = faultinPfn(state, context, fault, walk.access);
   if (found !== RET.continue) return found;
   const kernelForm = needsKernelForm(context, fault, walk.access);
@@ -44,6 +45,14 @@ export function shadowFault(state: MmuState, context: MmuContext, fault: Fault):
   if (kernelForm && context.mode.cpuRole.base & ROLE.smapAndnotWp) return RET.emulate;
   const access = kernelForm ? kernelAccess(context, walk.access) : walk.access;
   reachPoint(state, "P2");
+  state.lock.take(context.caches);
+  const ret = mapShadow(state, context, fault, access);
+  state.lock.give();
+  return ret;
+}
+
+/** With mmu_lock held. */
+function mapShadow(state: MmuState, context: MmuContext, fault: Fault, access: number): Ret {
   if (isFaultStale(state, context, fault)) return RET.retry;
   if (!makePagesAvailable(state)) return retry(state, "no-page");
   return fetch(state, context, fault, access);

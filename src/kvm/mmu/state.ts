@@ -11,6 +11,7 @@ import { newSplitCache, type SplitCache } from "./dirty/split-cache";
 import { GracePeriod } from "./grace";
 import { GuestTablePort } from "./guest-table-port";
 import { DEFAULT_KNOBS, type MmuKnobs } from "./knobs";
+import { MmuLock } from "./mmu-lock";
 import { ActiveList, PageHash } from "./page-lists";
 import { REQUEST, REQUEST_NAMES, type Request } from "./requests";
 import { ENTRIES, type ShadowFrame, type ShadowPage } from "./shadow-page";
@@ -77,6 +78,7 @@ export class MmuState {
   maxPages = 64;
   /** Counted pages with gptes: 0 lets emulated stores skip the lookup. */
   indirectShadowPages = 0;
+  readonly lock = new MmuLock();
   readonly notifier: NotifierState = { inProgress: 0, rangeStart: 0, rangeEnd: 0, seq: 0 };
   readonly stats: VmStats = newVmStats();
   knobs: MmuKnobs = DEFAULT_KNOBS;
@@ -118,9 +120,10 @@ export class MmuState {
     this.words = memory.words;
     this.hash = new PageHash(profile.hashBuckets);
     this.firstFrame = memory.zones.mmu.offset / 4096;
-    this.guest = new GuestMemory(memory, hostProcess, this.slotSets[0]!, (slot, frame) =>
-      this.markDirty(slot, frame, "written by KVM"),
-    );
+    this.guest = new GuestMemory(memory, hostProcess, this.slotSets[0]!, {
+      written: (slot, frame) => this.markDirty(slot, frame, "written by KVM"),
+      sleeps: () => this.lock.assertMaySleep(),
+    });
     this.guestTables = new GuestTablePort(this.guest, memory);
   }
 

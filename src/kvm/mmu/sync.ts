@@ -36,7 +36,7 @@ export function syncSpte(
   const { format } = state;
   if (format.isEmpty(oldLo, oldHi)) return "same";
   const entry: Entry = state.scratchEntry;
-  if (!state.guest.readEntry(gpteAddress(page, index), gpteBytes(page), entry)) return "gone";
+  if (!state.guest.peekEntry(gpteAddress(page, index), gpteBytes(page), entry)) return "gone";
   if (!isPrefetchable(entry, context.mode.guestRules.reserved)) {
     dropSpte(state, sptep, reason);
     return "flush";

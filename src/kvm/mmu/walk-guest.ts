@@ -76,7 +76,7 @@ export function gpteChanged(state: MmuState, context: MmuContext, level: number)
   const { walk: path, mode } = context;
   const entry = state.scratchEntry;
   const bytes = mode.guestRules.format.entryBytes;
-  if (!state.guest.readEntry(path.entryAt(level), bytes, entry)) return true;
+  if (!state.guest.peekEntry(path.entryAt(level), bytes, entry)) return true;
   return entry.lo !== path.entryLo(level) || entry.hi !== path.entryHi(level);
 }
 

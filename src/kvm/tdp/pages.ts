@@ -9,6 +9,8 @@ import type { MmuState } from "../mmu/state";
 export function newTdpPage(state: MmuState, frame: Gfn, role: RoleWord): ShadowPage | undefined {
   const place = state.tryAllocateFrame();
   if (!place) return undefined;
+  state.lock.use("header");
+  state.lock.use("shadowPage");
   const birth = { serial: state.nextSerial++, mmuValidGen: 0, gpteExt: 0, tdpMmuPage: true };
   const page = new ShadowPage({ gfn: frame, role }, place, birth);
   state.adopt(page);

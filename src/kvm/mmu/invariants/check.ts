@@ -23,7 +23,7 @@ import {
   UNSYNC_INVARIANTS,
   UNSYNC_PAGE_INVARIANTS,
 } from "./unsync";
-import { FAULT_COUNT_INVARIANT, MODE_INVARIANT } from "./vcpus";
+import { CACHE_INVARIANT, FAULT_COUNT_INVARIANT, MODE_INVARIANT } from "./vcpus";
 
 const ENTRY = [
   ...SPTE_INVARIANTS,
@@ -46,6 +46,7 @@ const VM = [
   ...TDP_INVARIANTS,
   ...HOST_INVARIANTS,
   FAULT_COUNT_INVARIANT,
+  CACHE_INVARIANT,
 ];
 /** Those that go through every frame of the slots, or every entry there is. */
 const FRAMES = [

@@ -1,4 +1,5 @@
 import { cpuRole } from "../cpu-role";
+import { CACHE_CAPACITY } from "../memory-caches";
 import type { EntryTimeInvariant, VmInvariant } from "./invariant";
 
 /** Class V, over all vCPUs. */
@@ -12,6 +13,17 @@ export const FAULT_COUNT_INVARIANT: VmInvariant = {
         ? []
         : [`vCPU ${id} has taken ${s.pf_taken} faults and concluded ${sum}`];
     }),
+};
+
+export const CACHE_INVARIANT: VmInvariant = {
+  id: "INV-V-03",
+  rule: "a fault takes no more objects than its caches hold",
+  vm: (state) =>
+    state.contexts.flatMap(({ id, caches }) =>
+      Object.entries(caches.counts)
+        .filter(([, count]) => count < 0 || count > CACHE_CAPACITY)
+        .map(([name, count]) => `cache ${name} of vCPU ${id} holds ${count} objects`),
+    ),
 };
 
 /** At entry: nothing of a register change is left to be done. */
