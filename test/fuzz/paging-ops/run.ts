@@ -3,6 +3,7 @@ import type { Coverage } from "./coverage";
 import { Author } from "./generate/program";
 import { perform } from "./perform";
 import type { Mode, Setup } from "./setup";
+import { ShutDown } from "./shut-down";
 import type { Step } from "./steps";
 import { World } from "./world";
 
@@ -78,6 +79,7 @@ function run(
     listener?.();
     return undefined;
   } catch (error) {
+    if (error instanceof ShutDown) return undefined;
     return { program: { setup, steps: steps.slice(0, done) }, error };
   }
 }

@@ -1,4 +1,5 @@
 import type { HostAction } from "../../../../src/host";
+import { profileOf } from "../../../../src/kvm";
 import { POOL, RAM_PAGES, SLOT_PAGES } from "../layout";
 import type { BareStep, Step } from "../steps";
 import type { Generator, Scene } from "./scene";
@@ -14,6 +15,12 @@ const ACTIONS: readonly HostAction[] = [
 ];
 const LOGS = 1;
 const READ_ONLY = 2;
+
+/** The flag, where the era knows it. */
+function readOnly(scene: Scene): number {
+  const profile = profileOf(scene.world.setup.era);
+  return "era" in profile ? profile.slotFlags & READ_ONLY : 0;
+}
 
 /** Page of RAM behind a frame of the pool, wherever its slot is now. */
 const anyPage = (scene: Scene): number =>
@@ -56,7 +63,7 @@ const changeSlot: Generator = (scene) => {
     base: random.oneIn(4) ? 2 * SLOT_PAGES + 7 : SLOT_PAGES,
     pages: SLOT_PAGES,
     backing: SLOT_PAGES,
-    flags: (random.oneIn(5) ? READ_ONLY : 0) | (random.oneIn(3) ? LOGS : 0),
+    flags: (random.oneIn(5) ? readOnly(scene) : 0) | (random.oneIn(3) ? LOGS : 0),
   } as const;
   if (!slot) return [fresh];
   const present = { ...fresh, base: slot.base, flags: slot.flags } as const;
