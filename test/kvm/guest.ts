@@ -29,6 +29,8 @@ export interface GuestOptions {
   /** Frames of RAM in slot 0. */
   readonly pages?: number;
   readonly mmuPages?: number;
+  /** Frames of device memory, all of it taken. */
+  readonly devicePages?: number;
   readonly hostPhysicalBits?: number;
   /** What lies behind slot 0: plain anonymous memory unless said. */
   readonly backing?: Backing;
@@ -63,7 +65,8 @@ export class Guest {
 
   constructor(options: GuestOptions = {}) {
     const pages = options.pages ?? 0x1000;
-    const zones = { low: 16, guest: 2 * pages, mmu: options.mmuPages ?? 0x200 };
+    const device = options.devicePages ?? 0;
+    const zones = { low: 16, guest: 2 * pages, mmu: options.mmuPages ?? 0x200, device };
     const size = hostMemoryBytes(zones) + 0x10000;
     this.memory = new WebAssembly.Memory({ initial: Math.ceil(size / 0x10000) });
     this.host = new HostMemory(this.memory, 0x10000, zones);
