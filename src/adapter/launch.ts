@@ -19,6 +19,7 @@ export interface LaunchArguments {
   readonly hostMemory?: number;
   readonly mmu: MmuMode;
   readonly era: Era;
+  readonly tdpMmu?: boolean;
   readonly cpu?: string;
   readonly vcpus: number;
   readonly quantum?: number;
@@ -67,6 +68,7 @@ const LAUNCH_KEYS: Readonly<Record<string, Reader>> = {
   hostMemory: size,
   mmu: oneOf(["shadow", "ept", "npt", "none"]),
   era: oneOf(PROFILES.map(({ era }) => era)),
+  tdpMmu: yesNo,
   cpu: text,
   vcpus: whole(1, 8),
   quantum: whole(1, 10_000_000),
@@ -122,6 +124,7 @@ export function machineOptions(
     imageName: args.program,
     ...(initrd && args.initrd ? { initrd: { name: args.initrd, bytes: initrd } } : {}),
     ...(args.append === undefined ? {} : { append: args.append }),
+    ...(args.tdpMmu === undefined ? {} : { tdpMmu: args.tdpMmu }),
     ...(args.cpu === undefined ? {} : { cpu: args.cpu }),
     ...(args.memslots === undefined ? {} : { memslots: args.memslots }),
     ...(args.backing === undefined ? {} : { backing: args.backing }),

@@ -13,6 +13,7 @@ export interface RunArguments {
   readonly vcpus: number;
   readonly mmu: MmuMode;
   readonly era: Era;
+  readonly tdpMmu: false | undefined;
   readonly cpu: string | undefined;
   readonly backing: MemoryBacking | undefined;
   /** Bytes. */
@@ -32,6 +33,7 @@ const DEFAULTS: RunArguments = {
   vcpus: 1,
   mmu: "shadow",
   era: "modern",
+  tdpMmu: undefined,
   cpu: undefined,
   backing: undefined,
   hostMemory: undefined,
@@ -88,6 +90,10 @@ export const RUN_OPTIONS: Readonly<Record<string, Option>> = {
       const profile = profileOf(text);
       return "era" in profile ? { era: profile.era } : profile.reason;
     },
+  },
+  "no-tdp-mmu": {
+    help: "ept and npt with direct shadow pages, as kernels before 5.10",
+    parse: () => ({ tdpMmu: false }),
   },
   cpu: {
     value: "MODEL",

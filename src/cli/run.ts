@@ -45,6 +45,7 @@ function build(args: RunArguments, console: Console): Machine | string {
     check,
     era,
     ...(args.append === undefined ? {} : { append: args.append }),
+    ...(args.tdpMmu === undefined ? {} : { tdpMmu: args.tdpMmu }),
     ...(args.cpu === undefined ? {} : { cpu: args.cpu }),
     ...(args.backing === undefined ? {} : { backing: args.backing }),
     ...(args.hostMemory === undefined ? {} : { hostMemory: args.hostMemory }),

@@ -92,7 +92,7 @@ export class VmCore {
   }
 }
 
-function treesFor(options: VmOptions, { era }: Profile): TdpMmu | undefined {
+function treesFor(options: VmOptions, profile: Profile): TdpMmu | undefined {
   const { paging = "shadow", tdpMmu = true } = options;
-  return paging !== "shadow" && era === "modern" && tdpMmu ? new TdpMmu() : undefined;
+  return paging !== "shadow" && profile.tdpMmu && tdpMmu ? new TdpMmu() : undefined;
 }

@@ -10,8 +10,8 @@ import type { GuestCpu } from "./mmu/guest-cpu";
 import { Checker, checkEntry, checkInvariants } from "./mmu/invariants/check";
 import { VmNotifier } from "./mmu/notifier";
 import { recoverNxHugePages, setNxHugePages } from "./mmu/nx-recovery";
-import type { PteList } from "./mmu/pte-list";
-import { rmapHead } from "./mmu/rmap";
+import { type PteList, pteListCount } from "./mmu/pte-list";
+import { leavesOf, rmapHead } from "./mmu/rmap";
 import type { ShadowPage } from "./mmu/shadow-page";
 import { MmuShrinker } from "./mmu/shrinker";
 import type { Sptep } from "./mmu/spte";
@@ -21,6 +21,7 @@ import { zapAll } from "./mmu/zap";
 import { DEFAULT_IDENTITY_MAP, identityMapAddr, setTssAddr } from "./private-slots";
 import { type Refusal, refuse } from "./refusal";
 import { restoreVm, saveVm, type VmState } from "./save";
+import { tdpLeavesIn, tdpLeavesOf } from "./tdp/leaves";
 import { Vcpu } from "./vcpu";
 import { VmCore, type VmOptions } from "./vm-core";
 
@@ -30,6 +31,8 @@ export interface SlotCounts {
   readonly shadowPages: number;
   /** Leaves that map its frames, at all levels. */
   readonly sptes: number;
+  /** Of them those of 4K, 2M and 1G. */
+  readonly byLevel: readonly number[];
 }
 
 /** A virtual machine: its memory slots, its shadow pages, its vCPUs. */
@@ -155,9 +158,15 @@ export class Vm {
     return this.core.state.indirectShadowPages;
   }
 
-  /** Pages in use, newest first. */
-  activePages(): Iterable<ShadowPage> {
-    return this.core.state.active;
+  /** `tdp_mmu_pages`: pages in the trees of the TDP MMU, roots aside; undefined where there is none. */
+  get tdpMmuPages(): number | undefined {
+    return this.core.state.tdpMmu?.linkedPages;
+  }
+
+  /** Pages in use, newest first; those of the TDP MMU after the shadow pages. */
+  activePages(): readonly ShadowPage[] {
+    const { active, tdpMmu } = this.core.state;
+    return [...active, ...[...(tdpMmu?.pages ?? [])].reverse()];
   }
   /** Zapped pages that a root slot still holds. */
   pinnedPages(): Iterable<ShadowPage> {
@@ -181,22 +190,30 @@ export class Vm {
   }
   /** Pages with this gfn: shadows of the table there, or direct pages of a range that begins there. */
   pagesOf(frame: Gfn): readonly ShadowPage[] {
-    return this.core.state.hash.bucket(frame).filter((page) => page.gfn === frame);
+    const { hash, tdpMmu } = this.core.state;
+    return [...hash.bucket(frame), ...(tdpMmu?.pages ?? [])].filter((page) => page.gfn === frame);
   }
   /** The rmap word of the frame of `level` that holds `frame`. */
   rmapOf(frame: Gfn, level: number): PteList {
     const slot = this.core.state.slotSets[0]!.find(frame);
     return slot ? rmapHead(slot, frame, level) : 0;
   }
+  /** The leaves of all levels that map the frame: by its rmap words, then by the trees of the TDP MMU. */
+  leavesOf(frame: Gfn): readonly Sptep[] {
+    const { state } = this.core;
+    const slot = state.slotSets[0]!.find(frame);
+    return slot ? [...leavesOf(slot, frame), ...tdpLeavesOf(state, slot.asId, frame)] : [];
+  }
   /** Counted by going through the slot: for views, not for every step. */
   countsOf(slot: MemorySlot): SlotCounts {
     let shadowPages = 0;
     for (const page of this.activePages())
       if (page.hasGptes && slot.contains(page.gfn)) shadowPages++;
-    let sptes = 0;
-    for (const heads of slot.arch.rmap)
-      for (const head of heads) sptes += typeof head === "number" ? Math.min(head, 1) : head.length;
-    return { shadowPages, sptes };
+    const byLevel = tdpLeavesIn(this.core.state, slot);
+    slot.arch.rmap.forEach((heads, i) => {
+      for (const head of heads) byLevel[i]! += pteListCount(head);
+    });
+    return { shadowPages, sptes: byLevel.reduce((sum, count) => sum + count, 0), byLevel };
   }
 
   /** Everything that must hold: violations as sentences. With a vCPU also what holds at its entry. */

@@ -1,3 +1,4 @@
+import { PROFILES } from "../kvm";
 import { wrongSlots } from "./guest-ram";
 import type { MachineOptions } from "./machine";
 import { MAX_RAM, MAX_VCPUS, MIN_RAM } from "./memory-map";
@@ -18,6 +19,8 @@ export function wrongOptions(options: MachineOptions): Refusal | undefined {
     return refuse(
       "backing and host memory belong to a hypervisor: leave them out or choose mmu shadow",
     );
+  const trees = wrongTrees(options);
+  if (trees) return trees;
   if (!memslots) return undefined;
   if (mmu === "none" && memslots.some(({ flags }) => flags.length > 0))
     return refuse("memslots: flags belong to a hypervisor: leave them out or choose mmu shadow");
@@ -26,3 +29,14 @@ export function wrongOptions(options: MachineOptions): Refusal | undefined {
 
 const usesHost = ({ backing, hostMemory, memslots = [] }: MachineOptions): boolean =>
   [backing, hostMemory, ...memslots.map((slot) => slot.backing)].some((x) => x !== undefined);
+
+function wrongTrees({ mmu, era, tdpMmu }: MachineOptions): Refusal | undefined {
+  if (tdpMmu === undefined) return undefined;
+  if (mmu !== "ept" && mmu !== "npt")
+    return refuse(
+      `tdpMmu belongs to two-dimensional paging: leave it out under mmu ${mmu}, or choose mmu ept or npt`,
+    );
+  return tdpMmu && PROFILES.some((profile) => profile.era === era && !profile.tdpMmu)
+    ? refuse(`tdpMmu: the era ${era} has no TDP MMU: leave it out, or choose the era modern`)
+    : undefined;
+}

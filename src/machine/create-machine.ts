@@ -53,7 +53,8 @@ export function createMachine(
     if (!zones || options.mmu === "none")
       return new BarePlatform(memory, hostBase, slots, host, pagingFeatures);
     const frames = new HostMemory(memory, hostBase, zones);
-    const shadow = new KvmPlatform(memory, frames, host, pagingFeatures, options.mmu, profile);
+    const engine = { paging: options.mmu, profile, tdpMmu: options.tdpMmu ?? true };
+    const shadow = new KvmPlatform(memory, frames, host, pagingFeatures, engine);
     refused = shadow.addSlots(slots);
     refused ??= shadow.host.limit(options.hostMemory);
     if (options.check) shadow.checkEntries();

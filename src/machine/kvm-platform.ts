@@ -5,7 +5,7 @@ import {
   performHostAction,
   type ZonePages,
 } from "../host";
-import { type PagingEngine, type Profile, SLOT_FLAG, Vm } from "../kvm";
+import { SLOT_FLAG, Vm, type VmOptions } from "../kvm";
 import {
   type Engine,
   type Gpa,
@@ -66,15 +66,14 @@ export class KvmPlatform implements Platform {
     private readonly frames: HostMemory,
     private readonly boardHost: BoardHost,
     features: PagingFeatures,
-    paging: PagingEngine,
-    profile: Profile,
+    engine: Pick<VmOptions, "paging" | "profile" | "tdpMmu">,
   ) {
     const { trace } = boardHost;
     this.process = new HostProcess(frames, trace);
     this.host = new HostControl(this.process, trace);
     frames.onFree = (frame) => this.bytesWritten(frames.offsetOf(frame), PAGE_SIZE);
     const owner = this.process;
-    this.vm = new Vm({ memory, host: frames, process: owner, trace, features, paging, profile });
+    this.vm = new Vm({ memory, host: frames, process: owner, trace, features, ...engine });
   }
 
   /** Maps and registers the guest's memory; done once, before anything is loaded. */

@@ -20,6 +20,8 @@ export interface MachineOptions {
   readonly mmu: MmuMode;
   /** Whose MMU the hypervisor imitates. */
   readonly era: Era;
+  /** Under `ept` and `npt`: the TDP MMU, or if false shadow pages. True where absent, in eras that have it. */
+  readonly tdpMmu?: boolean;
   /** The processors, as `chooseCpu` reads them: "max,vendor=intel,phys-bits=46,-smap". */
   readonly cpu?: string;
   /** Slots in place of the default one at gpa 0. */

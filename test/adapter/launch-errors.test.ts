@@ -69,6 +69,16 @@ describe("launch configurations that cannot be", () => {
     ],
     ["an unknown era", () => ({ program, era: "1999" }), /"era" .*"1999".*"modern"/],
     [
+      "a TDP MMU under shadow paging",
+      () => ({ program, mmu: "shadow", tdpMmu: false }),
+      /tdpMmu belongs to two-dimensional paging: leave it out under mmu shadow, or choose mmu ept/,
+    ],
+    [
+      "a TDP MMU before there was one",
+      () => ({ program, mmu: "ept", era: "2012", tdpMmu: true }),
+      /tdpMmu: the era 2012 has no TDP MMU: leave it out, or choose the era modern/,
+    ],
+    [
       "too many vCPUs",
       () => ({ program, vcpus: 9 }),
       /"vcpus" must be a whole number from 1 to 8, not 9\.$/,

@@ -45,6 +45,23 @@ for (const mmu of ["ept", "npt"] as const)
       assert.ok(all("memslots").length > 0);
     });
 
+    it("F-182 F-066 F-073 the tree of the TDP MMU is shown, and who maps a page", () => {
+      const tour = stopped();
+      const { vm } = tour.machine;
+      const views = new Views();
+      const page = (view: "shadowRoots" | "sptes" | "memslots") =>
+        views.page(view, { start: 0, count: 100_000 }, tour.scope).nodes;
+      const [root] = page("shadowRoots");
+      assert.equal(root?.description, "level 4 · direct from gfn 0x0 · wux");
+      assert.match(root?.tooltip ?? "", /TDP MMU page.*tdp_mmu_root_count = 2/s);
+      const leaves = vm!.countsOf(vm!.slots[0]!);
+      assert.ok(leaves.sptes > 10 && vm!.usedPages === 0 && (vm!.tdpMmuPages ?? 0) >= 3);
+      assert.ok(page("sptes").length >= leaves.sptes);
+      assert.equal(tour.watch("roots()[0].tdp_mmu_root_count"), "2");
+      assert.equal(tour.watch("rmap(gpa(rip))[0].sp.level"), "1");
+      assert.equal(tour.watch("rmap(gpa(rip))[0].value == spte(rip).value"), "true");
+    });
+
     it("violations and misconfigurations are exits a breakpoint can name", () => {
       const tour = new Tour(mmu);
       const names = { ept: ["EPT_VIOLATION", "CR_ACCESS"], npt: ["npf", "cr0_sel_write"] };

@@ -1,4 +1,4 @@
-import { type MemorySlot, pteListEntries, rootPages, type ShadowPage, type Vm } from "../../kvm";
+import { type MemorySlot, rootPages, type ShadowPage, type Vm } from "../../kvm";
 import { type Gfn, gfn, PAGE_SIZE } from "../../x86";
 import { addressOf, aNumber, anAddress, type FunctionRow, numberOr } from "./function-row";
 import { shadowPageValue, slotValue, spteAt } from "./mmu-value";
@@ -32,8 +32,6 @@ const slotOf = (vm: Vm, frame: Gfn): MemorySlot | undefined =>
   vm.slots.find((slot) => slot.contains(frame));
 const noSlot = (frame: Gfn): Value => fault(`no memslot holds gfn:0x${frame.toString(16)}`);
 
-const LEVELS = [1, 2, 3] as const;
-
 export const mmuFunctions: readonly FunctionRow[] = [
   ofVm(
     {
@@ -60,8 +58,7 @@ export const mmuFunctions: readonly FunctionRow[] = [
     (vm, _scope, [value]) => {
       const frame = frameOf(value);
       if (!slotOf(vm, frame)) return noSlot(frame);
-      const sptes = LEVELS.flatMap((level) => pteListEntries(vm.rmapOf(frame, level)));
-      return listOf(sptes.map((sptep) => spteAt(vm, sptep)));
+      return listOf(vm.leavesOf(frame).map((sptep) => spteAt(vm, sptep)));
     },
   ),
   ofVm(

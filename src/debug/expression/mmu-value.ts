@@ -79,9 +79,13 @@ export function shadowPageValue(vm: Vm, page: ShadowPage): Value {
       field("spt", () => addressIn("hpa", page.spt)),
       field("unsync", () => boolean(unsync)),
       field("unsync_children", () => integer(unsyncChildren)),
-      field("root_count", () => integer(rootCount)),
-      field("write_flooding_count", () => integer(page.writeFloodingCount)),
-      field("valid_gen", () => integer(page.mmuValidGen)),
+      ...(page.tdpMmuPage
+        ? [field("tdp_mmu_root_count", () => integer(rootCount))]
+        : [
+            field("root_count", () => integer(rootCount)),
+            field("write_flooding_count", () => integer(page.writeFloodingCount)),
+            field("valid_gen", () => integer(page.mmuValidGen)),
+          ]),
       field("parents", () => listOf(pteListEntries(page.parentPtes).map((p) => spteAt(vm, p)))),
       field("children", () => listOf(present(vm, page).map((i) => entry(i)))),
       field("count", () => integer(present(vm, page).length)),

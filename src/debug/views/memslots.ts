@@ -1,4 +1,4 @@
-import { alignmentAdvice, type MemorySlot, pteListCount, type Vm } from "../../kvm";
+import { alignmentAdvice, type MemorySlot, type Vm } from "../../kvm";
 import { hva, PAGE_SIZE } from "../../x86";
 import type { Changes } from "./changes";
 import {
@@ -171,13 +171,11 @@ export class MemslotsView {
   }
 
   private inside(slot: MemorySlot) {
-    const byLevel = slot.arch.rmap.map((heads) =>
-      heads.reduce<number>((sum, head) => sum + pteListCount(head), 0),
-    );
+    const { byLevel, shadowPages, sptes } = this.vm.countsOf(slot);
     return {
       byLevel,
-      pages: this.vm.countsOf(slot).shadowPages,
-      sptes: byLevel.reduce((sum, count) => sum + count, 0),
+      pages: shadowPages,
+      sptes,
       tracked: slot.arch.writeTrack.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0),
       barred: slot.arch.lpage[0].reduce((sum, count) => sum + (count !== 0 ? 1 : 0), 0),
       dirty: [...(slot.dirtyBitmap ?? [])].reduce((sum, word) => sum + bitsSet(word), 0),

@@ -21,7 +21,7 @@ export function pageTooltip(page: ShadowPage): string {
     .filter(({ field, value }) => value !== 0 || field.id === "level")
     .map(({ field, value }) => `- \`${field.id} = ${value}\` — ${field.about}`);
   return [
-    `**Shadow page** at \`hpa:${hex(page.spt)}\``,
+    `**${page.tdpMmuPage ? "TDP MMU page" : "Shadow page"}** at \`hpa:${hex(page.spt)}\``,
     page.direct
       ? `Direct: maps a linear range from gfn \`${hex(page.gfn)}\`.`
       : `Shadows the guest table in gfn \`${hex(page.gfn)}\`.`,

@@ -47,12 +47,14 @@ export const spanBits = (level: number): bigint => BigInt(bitsOfPage + 9 * (leve
 
 /**
  * The address entry `index` translates, when the page's own range begins at `base`; canonical (SDM 1
- * 3.3.7.1): the highest bit of a table of four or five levels that nothing is above goes on to bit 63.
+ * 3.3.7.1): the highest bit of a table of four or five levels that nothing is above goes on to bit 63,
+ * unless the addresses are physical.
  */
 export function entryGva(base: bigint, page: ShadowPage, index: number): bigint {
   const { level } = page;
   const address = base | (BigInt(index) << spanBits(level));
-  const top = level === 5 || (level === 4 && page.parentPtes === 0);
+  const linear = !page.direct;
+  const top = linear && (level === 5 || (level === 4 && page.parentPtes === 0));
   return top && index >= 256 ? BigInt.asUintN(64, address | (-1n << spanBits(level + 1))) : address;
 }
 

@@ -1,4 +1,4 @@
-import { isLeaf, LEAF_LEVELS, pteListEntries, type ShadowPage, sptePfn, type Vm } from "../../kvm";
+import { isLeaf, type ShadowPage, sptePfn, type Vm } from "../../kvm";
 import { gfn, pagesPerLevel } from "../../x86";
 import type { Changes } from "./changes";
 import { type ReadGuest, readEntry } from "./shadow-entry";
@@ -13,7 +13,7 @@ export type SpteFilter =
   | { readonly kind: "nothing"; readonly why: string }
   | { readonly kind: "words"; readonly text: string };
 
-/** One list of all sptes that map a page, or of those that map an address (through the rmap). */
+/** One list of all sptes that map a page, or of those that map an address (by the rmap, and by the trees of the TDP MMU). */
 export class SptesView {
   constructor(
     private readonly vm: Vm,
@@ -52,9 +52,7 @@ export class SptesView {
   private matching(filter: SpteFilter): ViewNode[] {
     switch (filter.kind) {
       case "gfn": {
-        const frame = gfn(filter.gfn);
-        const heads = LEAF_LEVELS.map((level) => this.vm.rmapOf(frame, level));
-        return heads.flatMap(pteListEntries).map((sptep) => {
+        return this.vm.leavesOf(gfn(filter.gfn)).map((sptep) => {
           const page = this.vm.pageOf(sptep);
           return this.node(page, sptep - page.base);
         });

@@ -47,7 +47,11 @@ describe("the reverse map", () => {
     g.read(3, 0x8000);
     const table = g.vm.pagesOf(gfn(4))[0]!;
     assert.deepEqual(g.vm.rmapOf(gfn(9), 1), [table.base + 5, table.base + 8]);
-    assert.deepEqual(g.vm.countsOf(g.vm.slots[0]!), { shadowPages: 4, sptes: 2 });
+    assert.deepEqual(g.vm.countsOf(g.vm.slots[0]!), {
+      shadowPages: 4,
+      sptes: 2,
+      byLevel: [2, 0, 0],
+    });
   });
 
   it("F-084 a chain of more than 1000 is zapped when one more is added", () => {
