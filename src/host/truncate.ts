@@ -1,6 +1,5 @@
 import { hva } from "../x86";
 import type { AddressSpace } from "./address-space";
-import { FRAME } from "./frame-owners";
 import type { HostFile } from "./host-file";
 import { discardRange } from "./unmap";
 
@@ -18,7 +17,6 @@ export function truncateFile(space: AddressSpace, file: HostFile, pages: number)
   }
   for (const [page, frame] of [...file.cache])
     if (page >= pages) {
-      space.owners.unflag(frame, FRAME.dirty);
       file.cache.delete(page);
       space.unhold(frame);
     }

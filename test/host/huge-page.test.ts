@@ -93,6 +93,31 @@ describe("huge pages of the host", () => {
     sound();
   });
 
+  it("no huge page comes over one that is swapped out", () => {
+    const { process, act, put, get, sound } = hugeHost();
+    put(3, 33);
+    act("split", 3);
+    act("swap-out", 3);
+    process.discard(page(0), 3 * 4096);
+    process.discard(page(4), 508 * 4096);
+    put(9, 99);
+    assert.equal(process.mappingLevel(page(9)), 1);
+    assert.deepEqual([get(3), get(9)], [33, 99]);
+    sound();
+  });
+
+  it("a collapsed page is young when one of its pages was", () => {
+    for (const young of [true, false]) {
+      const { process, act, put } = hugeHost(ANONYMOUS);
+      put(3, 1);
+      put(4, 1);
+      act("age", 3);
+      if (!young) act("age", 4);
+      act("collapse", 3);
+      assert.equal(process.page(page(9))?.accessed, young);
+    }
+  });
+
   it("unmapping a part of a huge page splits it first", () => {
     const { process, heard, put, get, sound } = hugeHost();
     put(0, 1);
