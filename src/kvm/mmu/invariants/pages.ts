@@ -147,6 +147,8 @@ export const ROOT_INVARIANT: EntryTimeInvariant = {
   rule: "the vCPU enters with a current root of its present role, each page of it in its place",
   context(state, context) {
     const { root, mode } = context;
+    // A vCPU that was shut down enters no more.
+    if (context.failure) return undefined;
     if (root.kind === "none") return `vCPU ${context.id} enters without a root`;
     const ignored = root.kind === "pae" ? ROLE.level | ROLE.quadrant : 0;
     const wrong =
