@@ -230,6 +230,58 @@ describe("exits of two-dimensional paging", () => {
     g.stepped("a write");
   });
 
+  it("F-062 F-155 ageing without A/D flags takes access and flushes nothing: the first miss gives it back", () => {
+    for (const tdpMmu of [true, false]) {
+      const g = touchedGuest(with2d("ept", tdpMmu, { knobs: { eptad: false } }));
+      const at = hva(GUEST_HVA + 0x9000);
+      const aged = g.process.notifiers.clearYoung({ start: at, end: hva(at + 4096) });
+      assert.equal(aged, true);
+      g.stepped("ageing");
+      assert.equal(g.process.notifiers.clearYoung({ start: at, end: hva(at + 4096) }), false);
+      g.cpu.flushTlb();
+      const before = g.vcpu.mmu.stats.pf_fast;
+      assert.equal(g.write(3, 0x5000, 5).kind, "ok");
+      assert.equal(g.vcpu.mmu.stats.pf_fast, before + 1);
+      assert.equal(g.process.notifiers.clearYoung({ start: at, end: hva(at + 4096) }), true);
+    }
+  });
+
+  it("F-008 the log of dirty flags is part of a snapshot, and none is forgotten", () => {
+    const g = touchedGuest(with2d("ept", true));
+    g.setSlot(0, 0, 0x1000, GUEST_HVA, SLOT_FLAG.logDirty);
+    g.vm.getDirtyLog(0);
+    g.write(3, 0x5000, 2);
+    const saved = { vm: g.vm.save(), host: g.host.save(), process: g.process.save() };
+    const inBuffer = saved.vm.contexts[0]?.pml?.index;
+    assert.ok(inBuffer !== undefined && inBuffer < 511, `index ${inBuffer}`);
+    const dirty = () => {
+      const log = g.vm.getDirtyLog(0);
+      return log instanceof Uint32Array ? (log[0]! >>> 9) & 1 : -1;
+    };
+    assert.equal(dirty(), 1);
+    assert.equal(g.vcpu.mmu.pml?.index, 511);
+    g.host.restore(saved.host);
+    g.process.restore(saved.process);
+    g.cpu.flushTlb();
+    g.vm.restore(saved.vm);
+    assert.equal(g.vcpu.mmu.pml?.index, inBuffer);
+    assert.equal(dirty(), 1);
+  });
+
+  it("F-036 a root is direct when the hardware does as many translations as are needed", () => {
+    for (const [paging, pages, direct] of [
+      ["shadow", false, true],
+      ["shadow", true, false],
+      ["ept", false, true],
+      ["ept", true, true],
+      ["npt", true, true],
+    ] as const) {
+      const g = firstGuest({ ...checked, paging });
+      if (!pages) g.movCr0(CR0.PE);
+      assert.equal(g.vcpu.mmu.direct, direct, `${paging}, paging ${pages}`);
+    }
+  });
+
   it("5 levels where the guest's addresses have more than 48 bits", () => {
     for (const paging of ["ept", "npt"] as const) {
       const g = firstGuest(

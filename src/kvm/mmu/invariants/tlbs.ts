@@ -50,8 +50,15 @@ function placesOf(state: MmuState, frame: Pfn): { slot: MemorySlot; gfn: Gfn }[]
   );
 }
 
-const isWritable = (state: MmuState, sptep: Sptep): boolean =>
-  (state.words[2 * sptep]! & WRITABLE) !== 0;
+/**
+ * Writes are allowed, or were until the entry gave its access up to tell whether it is used: ageing
+ * flushes nothing, and a miss gives W back.
+ */
+function isWritable({ words, format }: MmuState, sptep: Sptep): boolean {
+  const lo = words[2 * sptep]!;
+  const hi = words[2 * sptep + 1]!;
+  return (lo & WRITABLE) !== 0 || (format.isAccessTracked(lo, hi) && format.isMmuWritable(lo, hi));
+}
 
 /** Class T: what the TLBs may hold. Those of a vCPU that has yet to flush before its entry are passed over. */
 export const TLB_INVARIANTS: readonly VmInvariant[] = [

@@ -38,6 +38,7 @@ function anyKnobs(random: Random): Knobs {
     ...(random.oneIn(4) ? { eagerPageSplit: true } : {}),
 
     ...(random.oneIn(3) ? { pml: false } : {}),
+    ...(random.oneIn(4) ? { eptad: false } : {}),
     ...(random.oneIn(4) ? { nxHugePages: true, nxHugePagesRecoveryRatio: 2 } : {}),
   };
 }
