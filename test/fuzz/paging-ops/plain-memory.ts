@@ -30,7 +30,11 @@ export class PlainMemory {
   /** Old values by offset in the store, the latest last. */
   private readonly history = new Map<number, OldValue[]>();
 
-  constructor(pages: number) {
+  /** `pdptesInMemory`: PAE paging reads its PDPTEs like other entries, as under NPT. */
+  constructor(
+    pages: number,
+    private readonly pdptesInMemory: boolean,
+  ) {
     this.bytes = new Uint8Array(pages * 4096);
     this.view = new DataView(this.bytes.buffer);
   }
@@ -88,9 +92,16 @@ export class PlainMemory {
     list.push({ value: this.at(offset, width), until: this.now });
   }
 
-  /** Sets bits that the processor itself sets in an entry: nothing to remember. */
+  /**
+   * Sets bits that the processor itself sets in an entry: nothing to remember, unless the same word is read
+   * as a PDPTE in memory, where these bits are reserved.
+   */
   mark(gpa: number, size: 4 | 8, bits: bigint): void {
     const offset = this.offsetOf(gpa);
+    if (this.pdptesInMemory) {
+      this.remember(offset, 8);
+      this.now++;
+    }
     this.put(offset, size, this.at(offset, size) | bits);
   }
 

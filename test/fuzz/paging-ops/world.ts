@@ -18,13 +18,14 @@ const LOGS = 1;
 /** The same guest twice: as the product runs it, and as the manual says it must be. */
 export class World {
   readonly subject: Subject;
-  readonly memory = new PlainMemory(RAM_PAGES);
+  readonly memory: PlainMemory;
   readonly vcpus: readonly PlainVcpu[];
   readonly dirty: DirtyOracle;
   /** Outcomes legal for the accesses that are under way, outermost first. */
   readonly underWay: (readonly Legal[])[] = [];
 
   constructor(readonly setup: Setup) {
+    this.memory = new PlainMemory(RAM_PAGES, setup.mmu === "npt");
     this.subject = setup.mmu === "none" ? new BareSubject(setup) : new HypervisorSubject(setup);
     this.dirty = new DirtyOracle(this.subject, this.memory);
     this.vcpus = setup.tlb.map(() => new PlainVcpu(this.memory, setup));
