@@ -67,7 +67,7 @@ function descend(
       : linkPage(state, sptep, lo, hi, child);
     if (!linked) {
       retirePage(state, child);
-      return retry(state, "frozen");
+      return lost(state, sptep);
     }
     if (fault.hugePageDisallowed) accountNxHugePage(state, child, fault.reqLevel >= page.level);
     page = child;
@@ -95,7 +95,7 @@ function mapTarget(
   reachPoint(state, "P6");
   if ((lo | 0) === (oldLo | 0) && (hi | 0) === (oldHi | 0)) ret = RET.spurious;
   else {
-    if (!compareExchange(state, sptep, oldLo, oldHi, lo, hi)) return retry(state, "frozen");
+    if (!compareExchange(state, sptep, oldLo, oldHi, lo, hi)) return lost(state, sptep);
     changedSpte(state, { sptep, oldLo, oldHi, lo, hi, shared: true, reason: "large-replace" });
     // Small pages under what is now one large page: none of their translations may stay.
     if (format.isPresent(oldLo, oldHi) && !isLeaf(oldLo, page.level))
@@ -137,3 +137,12 @@ function outOfFrames(state: MmuState, context: MmuContext): Ret {
   if (!makeTdpRoom(state)) context.failure = noFrameText(context);
   return retry(state, "no-page");
 }
+
+/** Somebody else has changed the entry since it was read. */
+const lost = (state: MmuState, sptep: Sptep): Ret =>
+  retry(
+    state,
+    isFrozen(state.format, state.words[2 * sptep]!, state.words[2 * sptep + 1]!)
+      ? "frozen"
+      : "spte-changed",
+  );

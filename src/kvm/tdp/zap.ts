@@ -44,10 +44,6 @@ export const tdpUnmapRange = (
 ): boolean =>
   visitRoots(state, slot.asId, "all", (root) => zapLeaves(state, root, start, end, reason));
 
-/** Empties the leaves over [start, end) in every valid tree (kvm_tdp_mmu_zap_leafs). True when a flush is due. */
-export const tdpZapLeaves = (state: MmuState, start: Gfn, end: Gfn, reason: DropReason): boolean =>
-  visitRoots(state, undefined, "valid", (root) => zapLeaves(state, root, start, end, reason));
-
 /** Empties a whole tree, the smallest subtrees first. */
 function zapRoot(state: MmuState, root: ShadowPage, shared: boolean): boolean {
   const { emptyLo, emptyHi } = state.format;

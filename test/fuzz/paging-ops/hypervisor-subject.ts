@@ -69,8 +69,12 @@ export class HypervisorSubject implements Subject {
       hostPhysicalBits: setup.hostPhysicalBits,
       profile,
       knobs: setup.knobs,
+      tdpMmu: setup.tdpMmu,
       ...(setup.mmu === "none" ? {} : { paging: setup.mmu }),
     });
+    const trees = this.vm.core.state.tdpMmu;
+    let entries = 0;
+    if (trees && setup.resched > 0) trees.needResched = () => ++entries % setup.resched === 0;
     const bytes = new DataView(memory.buffer);
     this.cpus = setup.tlb.map((size) => new ScriptedCpu(size));
     this.processors = this.cpus.map((cpu) => new Processor(bytes, cpu, this.vm.addVcpu(cpu)));

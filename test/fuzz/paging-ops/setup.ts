@@ -21,6 +21,10 @@ export type Knobs = Partial<MmuKnobs>;
 export interface Setup {
   readonly mmu: EngineName;
   readonly era: Era;
+  /** Under EPT and NPT: the TDP MMU, or shadow pages. */
+  readonly tdpMmu: boolean;
+  /** Whoever goes through a tree of the TDP MMU lets others in at one entry in so many; 0 = at none. */
+  readonly resched: number;
   /** The mode the guest begins in. */
   readonly mode: Mode;
   /** Entries that each vCPU's TLB keeps: one number a vCPU. */
@@ -45,6 +49,8 @@ export const ENDLESS = 1_000_000;
 export const PLAIN_SETUP: Setup = {
   mmu: "shadow",
   era: "modern",
+  tdpMmu: true,
+  resched: 0,
   mode: "4-level",
   tlb: [ENDLESS],
   maxPages: 200,

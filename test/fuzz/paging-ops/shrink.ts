@@ -67,6 +67,8 @@ function* simplerSetups(setup: Setup): Iterable<Partial<Setup>> {
   if (setup.tlb.length > 2) yield { tlb: setup.tlb.slice(0, 1) };
   yield { tlb: setup.tlb.map(() => ENDLESS) };
   yield { maxPages: 200 };
+  yield { tdpMmu: false };
+  yield { resched: 0 };
   yield { physicalBits: 46 };
   yield { gigabytePages: true };
   yield { pse36: true };

@@ -18,6 +18,8 @@ export function anySetup(random: Random, kinds: readonly GuestKind[]): Setup {
   return {
     mmu,
     era,
+    tdpMmu: !random.oneIn(3),
+    resched: random.pick([0, 0, 3, 40]),
     mode,
     tlb: Array.from({ length: vcpus }, () => random.pick([0, 1, 16, ENDLESS])),
     maxPages: random.pick([40, 80, 200]),
@@ -36,7 +38,7 @@ export function anySetup(random: Random, kinds: readonly GuestKind[]): Setup {
 function anyKnobs(random: Random): Knobs {
   return {
     ...(random.oneIn(4) ? { eagerPageSplit: true } : {}),
-
+    ...(random.oneIn(4) ? { eptad: false } : {}),
     ...(random.oneIn(3) ? { pml: false } : {}),
     ...(random.oneIn(4) ? { eptad: false } : {}),
     ...(random.oneIn(4) ? { nxHugePages: true, nxHugePagesRecoveryRatio: 2 } : {}),
