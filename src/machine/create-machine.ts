@@ -53,8 +53,9 @@ export function createMachine(
     if (!zones || options.mmu === "none")
       return new BarePlatform(memory, hostBase, slots, host, pagingFeatures);
     const frames = new HostMemory(memory, hostBase, zones);
-    const engine = { paging: options.mmu, profile, tdpMmu: options.tdpMmu ?? true };
-    const shadow = new KvmPlatform(memory, frames, host, pagingFeatures, engine);
+    const { mmu: paging, tdpMmu = true, kvm: knobs = {} } = options;
+    const make = { paging, profile, tdpMmu, knobs };
+    const shadow = new KvmPlatform(memory, frames, host, pagingFeatures, make);
     refused = shadow.addSlots(slots);
     refused ??= shadow.host.limit(options.hostMemory);
     if (options.check) shadow.checkEntries();

@@ -66,7 +66,7 @@ export class KvmPlatform implements Platform {
     private readonly frames: HostMemory,
     private readonly boardHost: BoardHost,
     features: PagingFeatures,
-    engine: Pick<VmOptions, "paging" | "profile" | "tdpMmu">,
+    engine: Pick<VmOptions, "paging" | "profile" | "tdpMmu" | "knobs">,
   ) {
     const { trace } = boardHost;
     this.process = new HostProcess(frames, trace);

@@ -1,4 +1,4 @@
-import type { Era, PagingEngine, Vm } from "../kvm";
+import type { Era, MmuKnobs, PagingEngine, Vm } from "../kvm";
 import type { CpuState, Gpa, Gva, Hpa, Hva, PagingFeatures, Trace, TraceEvent } from "../x86";
 import type { HostControl } from "./host-control";
 import type { MemoryBacking } from "./slot-backing";
@@ -22,6 +22,8 @@ export interface MachineOptions {
   readonly era: Era;
   /** Under `ept` and `npt`: the TDP MMU, or if false shadow pages. True where absent, in eras that have it. */
   readonly tdpMmu?: boolean;
+  /** Module parameters of the hypervisor that are not as kernels have them by default. */
+  readonly kvm?: Partial<MmuKnobs>;
   /** The processors, as `chooseCpu` reads them: "max,vendor=intel,phys-bits=46,-smap". */
   readonly cpu?: string;
   /** Slots in place of the default one at gpa 0. */
