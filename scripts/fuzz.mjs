@@ -2,8 +2,9 @@
 // invariants checked. A failure is printed as a test, with its seed.
 //   node scripts/fuzz.mjs [--seed N] [--minutes M | --steps N | --program N]
 //     [--mmu none,shadow,ept,npt] [--mode none,32-bit,PAE,4-level,5-level] [--era modern,2012,2010]
-//     [--check N] [--failures N]
-// --check: steps from one run of all invariants to the next; --failures: stop after so many.
+//     [--check N] [--failures N] [--unshrunk]
+// --check: steps from one run of all invariants to the next; --failures: stop after so many;
+// --unshrunk: only say what failed.
 import { spawnSync } from "node:child_process";
 import * as esbuild from "esbuild";
 

@@ -19,6 +19,7 @@ const { values } = parseArgs({
     era: { type: "string", default: "modern" },
     check: { type: "string", default: "16" },
     failures: { type: "string", default: "1" },
+    unshrunk: { type: "boolean", default: false },
   },
 });
 
@@ -52,7 +53,8 @@ const first = n;
 const started = Date.now();
 for (; values.program === undefined ? goesOn(n) : n === first; n++) {
   coverage.listening = n % LISTEN_EVERY === 0;
-  const failure = runProgram({ seed, kinds, every: Number(values.check), coverage }, n);
+  const { unshrunk, check } = values;
+  const failure = runProgram({ seed, kinds, every: Number(check), coverage, unshrunk }, n);
   if (failure === undefined) continue;
   console.log(failure);
   if (++failures >= Number(values.failures)) break;

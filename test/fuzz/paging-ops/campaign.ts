@@ -15,6 +15,8 @@ export interface Campaign {
   /** Steps from one run of all invariants to the next. */
   readonly every: number;
   readonly coverage?: Coverage;
+  /** Leave a failure as long as it was found. */
+  readonly unshrunk?: boolean;
 }
 
 /** The n-th program of a campaign: a text with the failure and its test, or undefined. */
@@ -26,6 +28,7 @@ export function runProgram(campaign: Campaign, n: number): string | undefined {
   const watch = coverage ? { every, coverage } : { every };
   const failure = runNew(setup, random, modesBeside(kinds, setup), PROGRAM_LENGTH, watch);
   if (!failure) return undefined;
+  if (campaign.unshrunk) return `seed ${seed}, program ${n}: ${messageOf(failure.error)}`;
   const least = shrink(failure);
   const title = `fuzz: seed ${seed}, program ${n}`;
   const from = failure.program.steps.length;
