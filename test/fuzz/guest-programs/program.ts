@@ -1,197 +1,259 @@
+import { CR4 } from "../../../src/x86";
 import { Random } from "../random";
-import { Code64 } from "./code64";
+import { Assembler, EAX, ECX, EDI, ESI, ESP } from "./assembler";
+import { SELECTOR } from "./descriptors";
+import type { GuestProgram } from "./guest";
 import * as at from "./layout";
+import { directoryEntries } from "./tables";
 
-const RAX = 0;
-const RCX = 1;
-const RDI = 7;
-const R13 = 13;
-const R14 = 14;
 const NX = 1n << 63n;
-const LARGE = 1n << 7n;
+const LARGE = 0x80n;
+const INVPCID_ALL = 2;
 
-/** Draws what a program does. */
-class Draw {
-  private readonly random: Random;
-  constructor(seed: number) {
-    this.random = new Random(seed);
-  }
-  below(limit: number): number {
-    return this.random.u32() % limit;
-  }
-  pick<T>(list: readonly T[]): T {
-    const item = list[this.below(list.length)];
-    if (item === undefined) throw new Error("nothing to pick from");
-    return item;
-  }
-  u64(): bigint {
-    return (BigInt(this.random.u32()) << 32n) | BigInt(this.random.u32());
-  }
+/** What an instruction needs from where it runs: ring 3 sees its code elsewhere. */
+interface Place {
+  readonly code: Assembler;
+  readonly random: Random;
+  /** Where the code runs, less where it is assembled for. */
+  readonly offset: number;
 }
 
 /** One operation: appends its instructions. */
-type Operation = (code: Code64, draw: Draw) => void;
+type Operation = (place: Place) => void;
 
-/** Loads of each size, from [rdi] into rcx (cleared first). */
+/** Loads of each size, from [edi] into ecx (cleared first). */
 const LOADS: readonly (readonly number[])[] = [
   [0x8a, 0x0f],
   [0x66, 0x8b, 0x0f],
   [0x8b, 0x0f],
-  [0x48, 0x8b, 0x0f],
 ];
-/** Stores and read-modify-writes of [rdi] with rax (and rcx). */
+/** Stores and read-modify-writes of [edi] with eax and ecx. */
 const STORES: readonly (readonly number[])[] = [
   [0x88, 0x07], // mov byte
   [0x66, 0x89, 0x07],
   [0x89, 0x07],
-  [0x48, 0x89, 0x07],
-  [0x48, 0x87, 0x07], // xchg
-  [0x48, 0x09, 0x07], // or
-  [0x48, 0x21, 0x07], // and
-  [0xf0, 0x48, 0x0f, 0xba, 0x2f, 0x01], // lock bts qword [rdi], 1
-  [0xf0, 0x48, 0x0f, 0xba, 0x37, 0x05], // lock btr qword [rdi], 5
-  [0xf0, 0x48, 0x0f, 0xb1, 0x0f], // lock cmpxchg [rdi], rcx
-  [0xf0, 0x48, 0x0f, 0xc1, 0x07], // lock xadd
-  [0x48, 0xf7, 0x1f], // neg
+  [0x87, 0x07], // xchg
+  [0x09, 0x07], // or
+  [0x21, 0x07], // and
+  [0xf0, 0x0f, 0xba, 0x2f, 0x01], // lock bts dword [edi], 1
+  [0xf0, 0x0f, 0xba, 0x37, 0x05], // lock btr dword [edi], 5
+  [0xf0, 0x0f, 0xb1, 0x0f], // lock cmpxchg [edi], ecx
+  [0xf0, 0x0f, 0xc1, 0x07], // lock xadd
+  [0xf7, 0x1f], // neg
 ];
 
-const address = (draw: Draw): bigint =>
-  at.pageAt(draw.below(at.TABLES.length), draw.below(at.PAGES)) +
-  BigInt(at.CODE_BYTES + draw.below(0x1000 - at.CODE_BYTES - 8));
-
-const load: Operation = (code, draw) => {
-  code.load(RDI, address(draw)).load(RCX, 0n);
-  code.risky(...draw.pick(LOADS)).mix(RCX);
+const anyPage = ({ code, random }: Place): number =>
+  at.pageAt(code.mode, random.below(at.TABLES.length), random.below(at.PAGES));
+const anyAddress = (place: Place): number =>
+  anyPage(place) + at.CODE_BYTES + place.random.below(0x1000 - at.CODE_BYTES - 8);
+const value = ({ code, random }: Place): bigint =>
+  at.isLong(code.mode) ? random.u64() : random.u64() & 0xffffffffn;
+/** The instruction as wide as registers are, half of the time. */
+const sized = ({ code, random }: Place, bytes: readonly number[]): readonly number[] => {
+  const lock = bytes[0] === 0xf0 ? [0xf0] : [];
+  const plain = bytes.slice(lock.length);
+  const wide = at.isLong(code.mode) && plain[0] !== 0x66 && random.oneIn(2);
+  return wide ? [...lock, 0x48, ...plain] : bytes;
 };
 
-const store: Operation = (code, draw) => {
-  code.load(RDI, address(draw)).load(RAX, draw.u64()).load(RCX, draw.u64());
-  code.risky(...draw.pick(STORES)).mix(RAX);
+const load: Operation = (place) => {
+  const { code, random, offset } = place;
+  code.load32(EDI, anyAddress(place)).load32(ECX, 0);
+  code.risky(offset, ...sized(place, random.pick(LOADS))).mix(ECX);
 };
 
-/** Jumps to the start of a page; the code there comes back through r13. */
-const fetch: Operation = (code, draw) => {
-  code.load(RDI, at.pageAt(draw.below(at.TABLES.length), draw.below(at.PAGES)));
-  // lea r13, [rip + 9 + 2]: behind the jump (and behind the lea of `risky`)
-  code.raw(0x4c, 0x8d, 0x2d, 9, 0, 0, 0);
-  code.risky(0xff, 0xe7); // jmp rdi
-  code.mix(RDI);
+const store: Operation = (place) => {
+  const { code, random, offset } = place;
+  code.load32(EDI, anyAddress(place)).load(EAX, value(place)).load(ECX, value(place));
+  code.risky(offset, ...sized(place, random.pick(STORES))).mix(EAX);
 };
 
-/** A level-1 entry: mostly present, of any rights, sometimes with a reserved bit. */
-function leaf(draw: Draw): bigint {
-  if (draw.below(5) === 0) return 0n;
-  const flags = BigInt(draw.below(0x80) | (draw.below(4) === 0 ? 0 : 1)) & 0x67n;
-  const nx = draw.below(4) === 0 ? NX : 0n;
-  const reserved = draw.below(12) === 0 ? 1n << 51n : 0n;
-  return BigInt(draw.pick(at.FRAMES)) | flags | nx | reserved;
+/** Jumps to the start of a page; the code there comes back through esi. */
+const fetch: Operation = (place) => {
+  const { code, offset } = place;
+  code.load32(EDI, anyPage(place));
+  // Behind the load of ebp and the jump.
+  code.load32(ESI, code.here + 5 + 5 + 2 + offset);
+  code.risky(offset, 0xff, 0xe7).mix(EDI); // jmp edi
+};
+
+/** Goes to ring 3, does a few things there, and comes back by a software interrupt. */
+const visitUser: Operation = (place) => {
+  const { code, random } = place;
+  code.raw(0x6a, SELECTOR.userData); // push ss
+  code.raw(0x68).u32(at.REGION + 0x800); // push esp: user code here never uses its stack
+  code.raw(0x6a, random.oneIn(4) ? 0x02 : 0x06); // push eflags
+  code.raw(0x6a, SELECTOR.userCode);
+  const long = at.isLong(code.mode);
+  // The address is above 2 GiB, which a push would extend with ones: through eax.
+  const next = code.here + 5 + 1 + (long ? 2 : 1);
+  code
+    .load32(EAX, next + at.USER_ALIAS)
+    .raw(0x50)
+    .wide(0xcf);
+  const inside = { ...place, offset: at.USER_ALIAS };
+  for (let i = 1 + random.below(6); i > 0; i--) random.pick(USES)(inside);
+  code.raw(0xcd, 0x80);
+};
+
+/** What ring 3 may do as well as ring 0. */
+const USES: readonly Operation[] = [load, load, load, store, store, store, fetch];
+
+const flipWriteProtect: Operation = ({ code }) => {
+  code.flipControl(0, 16);
+};
+const flipCr4: Operation = ({ code, random }) => {
+  const bits = [CR4.SMEP, CR4.SMAP, CR4.PGE, ...(at.isLong(code.mode) ? [CR4.PCIDE] : [])];
+  const bit = Math.log2(Number(random.pick(bits)));
+  // PCIDE may be set only while the PCID is 0, which the roots in use here all have.
+  code.flipControl(4, bit);
+};
+/** rdmsr, btc eax, 11, wrmsr */
+const flipNx: Operation = ({ code }) => {
+  code.load32(ECX, 0xc0000080).raw(0x0f, 0x32, 0x0f, 0xba, 0xf8, 11, 0x0f, 0x30);
+};
+/** clac, stac */
+const setAc: Operation = ({ code, random }) => {
+  code.raw(0x0f, 0x01, random.oneIn(2) ? 0xca : 0xcb);
+};
+const switchRoot: Operation = ({ code, random }) => {
+  code.cr3(random.pick(at.ROOTS));
+};
+
+/** Between two barriers all vCPUs use the tables, and none changes them. */
+const PHASE: readonly Operation[] = [
+  ...USES,
+  ...USES,
+  visitUser,
+  visitUser,
+  visitUser,
+  switchRoot,
+  flipWriteProtect,
+  flipCr4,
+  flipNx,
+  setAc,
+];
+
+/** A level-1 entry: mostly present, of any rights, sometimes with a reserved bit or a global page. */
+function leaf({ code, random }: Place): bigint {
+  if (random.oneIn(5)) return 0n;
+  const flags = BigInt(random.below(0x80) | (random.oneIn(4) ? 0 : 1)) & 0x67n;
+  const wide = at.entryBytes(code.mode) === 8;
+  const nx = wide && random.oneIn(4) ? NX : 0n;
+  const reserved = wide && random.oneIn(12) ? 1n << 51n : 0n;
+  const global = random.oneIn(6) ? 0x100n : 0n;
+  return BigInt(random.pick(at.FRAMES)) | flags | nx | reserved | global;
 }
 
-/** Writes a level-1 entry in one of the ways a kernel might, then flushes what it may have changed. */
-const setLeaf: Operation = (code, draw) => {
-  const page = draw.below(at.PAGES);
-  const entry = BigInt(draw.pick(at.TABLES) + 8 * page);
-  const value = leaf(draw);
-  code.load(RDI, entry).load(RAX, value);
-  switch (draw.below(6)) {
+/** Stores an entry in one of the ways a kernel might. Two halves never make an entry that was not meant. */
+function storeEntry({ code, random }: Place, address: number, entry: bigint): void {
+  const bytes = at.entryBytes(code.mode);
+  if (bytes === 8 && !at.isLong(code.mode)) {
+    code.store32(address, 0);
+    code.store32(address + 4, Number(entry >> 32n));
+    code.store32(address, Number(entry & 0xffffffffn));
+    return;
+  }
+  code.load32(EDI, address).load(EAX, entry);
+  switch (random.below(6)) {
     case 0: // push: the stack pointer is the table for a moment
+      code.load32(ESI, address + bytes);
       code
-        .load(R14, entry + 8n)
-        .raw(0x49, 0x87, 0xe6)
+        .wide(0x87, 0xe6)
         .raw(0x50)
-        .raw(0x4c, 0x89, 0xf4);
+        .wide(0x89, 0xf0 | ESP);
       break;
-    case 1: // rep stosq over this entry and the next
-      code.load(RCX, 2n).raw(0xf3, 0x48, 0xab);
+    case 1: // rep stos over this entry and the next
+      code.load32(ECX, 2).raw(0xf3).wide(0xab);
       break;
     case 2: // the low half alone
       code.raw(0x89, 0x07);
       break;
     case 3: // one right taken or given with a byte
-      code.raw(0x80, 0x37, draw.pick([0x02, 0x04, 0x20, 0x40]));
+      code.raw(0x80, 0x37, random.pick([0x02, 0x04, 0x20, 0x40]));
       break;
     case 4:
-      code.raw(0xf0, 0x48, 0x87, 0x07);
+      if (bytes === 8) code.raw(0xf0, 0x48, 0x87, 0x07);
+      else code.raw(0xf0, 0x87, 0x07);
       break;
     default:
-      code.raw(0x48, 0x89, 0x07);
+      code.wide(0x89, 0x07);
   }
-  flush(code, draw, [page, page + 1]);
+}
+
+const setLeaf: Operation = (place) => {
+  const { code, random } = place;
+  const page = random.below(at.PAGES);
+  const table = random.pick(at.TABLES);
+  storeEntry(place, table + at.entryBytes(code.mode) * page, leaf(place));
 };
 
 /** Links a table, a large page or nothing into the tested region's directory. */
-const setDirectory: Operation = (code, draw) => {
-  const part = draw.below(at.TABLES.length);
-  const rights = BigInt(draw.pick([0x3, 0x7, 0x5, 0x1, 0x67]));
-  const nx = draw.below(6) === 0 ? NX : 0n;
-  const linked = BigInt(draw.pick(at.TABLES)) | rights | nx;
-  const large = BigInt(at.LARGE_FRAME) | LARGE | rights | NX;
-  const entry = [0n, large, linked, linked, linked, linked][draw.below(6)] ?? 0n;
-  code.load(RDI, BigInt(at.PD_TEST + 8 * part)).load(RAX, entry);
-  code.raw(
-    ...draw.pick([
-      [0x48, 0x89, 0x07],
-      [0x48, 0x87, 0x07],
-    ]),
-  );
-  code.cr3(draw.pick(at.ROOTS));
+const setDirectory: Operation = (place) => {
+  const { code, random } = place;
+  const wide = at.entryBytes(code.mode) === 8;
+  const rights = BigInt(random.pick([0x3, 0x7, 0x5, 0x1, 0x67]));
+  const nx = wide && random.oneIn(6) ? NX : 0n;
+  const linked = BigInt(random.pick(at.TABLES)) | rights | nx;
+  const large = BigInt(at.LARGE_FRAME) | LARGE | rights | (wide ? NX : 0n);
+  const entry = random.pick([0n, large, linked, linked, linked, linked]);
+  for (const address of directoryEntries(code.mode, random.below(at.TABLES.length)))
+    storeEntry(place, address, entry);
 };
 
-/** Any table of the region may be linked several times, so a page has an address in each part. */
-function flush(code: Code64, draw: Draw, pages: readonly number[]): void {
-  if (draw.below(2) === 0) {
-    code.cr3(draw.pick(at.ROOTS));
-    return;
-  }
-  for (const page of pages)
-    for (let part = 0; part < at.TABLES.length; part++) code.invlpg(at.pageAt(part, page));
+const CHANGES: readonly Operation[] = [setLeaf, setLeaf, setLeaf, setLeaf, setDirectory];
+
+/** Forgets every translation, global ones too, in each PCID. */
+function flushAll({ code }: Place, vcpu: number): void {
+  code.flipControl(4, 7).flipControl(4, 7);
+  code.load32(ECX, INVPCID_ALL).load32(EDI, at.TSS + 0x1000 * vcpu + at.DESCRIPTOR);
+  code.raw(0x66, 0x0f, 0x38, 0x82, 0x0f); // invpcid ecx, [edi]
 }
 
-const switchRoot: Operation = (code, draw) => {
-  code.cr3(draw.pick(at.ROOTS));
-};
+/** One vCPU of several waits until all have come: lock inc [counter]; loop while fewer. */
+function barrier(code: Assembler, n: number, vcpus: number): void {
+  if (vcpus === 1) return;
+  code.load32(EDI, at.BARRIERS + 4 * n).raw(0xf0, 0xff, 0x07);
+  code.raw(0xf3, 0x90, 0x83, 0x3f, vcpus, 0x72, 0xf9); // pause; cmp dword [edi], vcpus; jb
+}
 
-/** mov rax, cr0; btc eax, 16; mov cr0, rax */
-const toggleWriteProtect: Operation = (code) => {
-  code.raw(0x0f, 0x20, 0xc0, 0x0f, 0xba, 0xf8, 16, 0x0f, 0x22, 0xc0);
-};
+export interface ProgramShape {
+  readonly mode: at.PagedMode;
+  readonly vcpus: number;
+  readonly phases: number;
+}
 
-/** What a program is made of, the commoner the more often it stands here. */
-const OPERATIONS: readonly Operation[] = [
-  load,
-  load,
-  load,
-  load,
-  store,
-  store,
-  store,
-  store,
-  store,
-  fetch,
-  fetch,
-  setLeaf,
-  setLeaf,
-  setLeaf,
-  setLeaf,
-  setDirectory,
-  switchRoot,
-  toggleWriteProtect,
-];
+/** A program for each vCPU: in turns one changes the tables, then all use them. The first ends it. */
+export function makeProgram(seed: number, { mode, vcpus, phases }: ProgramShape): GuestProgram {
+  const random = new Random(seed);
+  const codes = Array.from({ length: vcpus }, (_, vcpu) => new Assembler(mode, at.codeOf(vcpu)));
+  fillTables({ code: codes[0]!, random, offset: 0 });
+  let next = 0;
+  for (let phase = 0; phase < phases; phase++) {
+    const changer = { code: codes[phase % vcpus]!, random, offset: 0 };
+    for (let i = 1 + random.below(5); i > 0; i--) random.pick(CHANGES)(changer);
+    for (const code of codes) barrier(code, next, vcpus);
+    for (const [vcpu, code] of codes.entries()) {
+      const place = { code, random, offset: 0 };
+      flushAll(place, vcpu);
+      for (let i = 2 + random.below(6); i > 0; i--) random.pick(PHASE)(place);
+    }
+    for (const code of codes) barrier(code, next + 1, vcpus);
+    next += 2;
+  }
+  // mov edx, 0xf4; xor eax, eax; out dx, eax; the others wait for that
+  for (const [vcpu, code] of codes.entries())
+    if (vcpu === 0) code.raw(0xba, 0xf4, 0, 0, 0, 0x31, 0xc0, 0xef);
+    else code.raw(0xf3, 0x90, 0xeb, 0xfc);
+  return { mode, code: codes.map((code) => code.build()) };
+}
 
-/** A program of `length` operations that ends at the debug-exit port. */
-export function program(seed: number, length: number): Uint8Array {
-  const draw = new Draw(seed);
-  const code = new Code64(at.CODE64).load(4, BigInt(at.STACK_TOP)).load(3, 0n).load(R13, 0n);
+/** Every page of the tested region maps a frame at first. */
+function fillTables({ code }: Place): void {
+  const bytes = at.entryBytes(code.mode);
   for (const [part, table] of at.TABLES.entries())
     for (let page = 0; page < at.PAGES; page++) {
-      const frame = BigInt(at.FRAMES[(part * at.PAGES + page) % at.FRAMES.length] ?? 0);
-      code
-        .load(RDI, BigInt(table + 8 * page))
-        .load(RAX, frame | 7n)
-        .raw(0x48, 0x89, 0x07);
+      const frame = at.FRAMES[(part * at.PAGES + page) % at.FRAMES.length] ?? 0;
+      code.store32(table + bytes * page, frame | 7);
     }
-  code.cr3(at.ROOTS[0]);
-  for (let n = 0; n < length; n++) draw.pick(OPERATIONS)(code, draw);
-  // mov edx, 0xf4; mov eax, 0; out dx, eax
-  return code.raw(0xba, 0xf4, 0, 0, 0, 0x31, 0xc0, 0xef).build();
 }
