@@ -73,6 +73,14 @@ export const TLB_INVARIANTS: readonly VmInvariant[] = [
         .map(({ said, frame }) => `${said} leads to frame ${hex(frame)}, which is not the guest's`),
   },
   {
+    id: "INV-T-02",
+    rule: "a frame that a TLB leads to is mapped by an spte, so that whoever takes the frame flushes",
+    vm: (state) =>
+      held(state)
+        .filter(({ frame }) => leavesTo(state, frame).length === 0)
+        .map(({ said, frame }) => `${said} leads to frame ${hex(frame)}, no spte does`),
+  },
+  {
     id: "INV-T-03",
     rule: "a frame that a TLB lets be written has a writable spte",
     vm: (state) =>
@@ -82,10 +90,11 @@ export const TLB_INVARIANTS: readonly VmInvariant[] = [
   },
 ];
 
-function hasWritableLeaf(state: MmuState, frame: Pfn): boolean {
-  return placesOf(state, frame).some(({ slot, gfn: at }) =>
-    [...leavesOf(slot, at), ...tdpLeavesOf(state, slot.asId, at)].some((sptep) =>
-      isWritable(state, sptep),
-    ),
-  );
-}
+const leavesTo = (state: MmuState, frame: Pfn): Sptep[] =>
+  placesOf(state, frame).flatMap(({ slot, gfn: at }) => [
+    ...leavesOf(slot, at),
+    ...tdpLeavesOf(state, slot.asId, at),
+  ]);
+
+const hasWritableLeaf = (state: MmuState, frame: Pfn): boolean =>
+  leavesTo(state, frame).some((sptep) => isWritable(state, sptep));
