@@ -53,6 +53,11 @@ const LINES: readonly (readonly [string, Record<string, FieldValue>, string])[] 
     { gen: 1, gfn: 2, role: 0x731, root_count: 0, unsync: true },
     "sp gen 1 gfn 2 l1 4-byte q1 wux !nxe ad root 0 unsync",
   ],
+  [
+    "kvm_mmu_sync_page",
+    { gfn: 4, role: 0x1701, root_count: 0, unsync: false },
+    "sp gfn 4 1 pae q0 wux nxe root 0 sync",
+  ],
   ["retry", { why: "stale-seq", gfn: 9 }, "why stale-seq gfn 9"],
 ];
 
