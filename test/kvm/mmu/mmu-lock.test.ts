@@ -68,6 +68,23 @@ describe("mmu_lock", () => {
     assert.equal(g.read(3, 0x5000).kind, "ok");
   });
 
+  it("F-156 nor by a fault whose table goes before the lock is taken: it is tried again", () => {
+    const g = firstGuest(checked).enter();
+    const { lock } = g.vm.core.state;
+    const held: boolean[] = [];
+    for (const name of ["host_fault_in", "host_swap_in"])
+      g.trace.on(name, () => held.push(lock.held));
+    let once = true;
+    g.trace.on("point", ({ fields }) => {
+      if (fields.point !== "P2" || !once) return;
+      once = false;
+      performHostAction(g.process, g.trace, "swap-out", g.vm.slots[0]!.hvaOf(gfn(4)));
+    });
+    assert.equal(g.read(3, 0x5000).kind, "ok");
+    assert.equal(g.vcpu.mmu.stats.pf_retry, 1);
+    assert.deepEqual([...new Set(held)], [false]);
+  });
+
   it("F-187 PDPTRs are loaded before a root is built, which waits for no page", () => {
     const g = new Guest(checked).entry(0x1000, 0x2001).entry(0x2000, 0x3067).entry(0x3028, 0x9067);
     g.start("PAE", 0x1000);
