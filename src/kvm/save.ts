@@ -24,6 +24,7 @@ export interface PageState {
   readonly unsync: boolean;
   readonly rootCount: number;
   readonly tdpMmuPage: boolean;
+  readonly clearSpteCount: number;
   readonly writeFloodingCount: number;
   readonly nxHugePageDisallowed: boolean;
   readonly slotBitmap: number;
@@ -212,6 +213,7 @@ const savePage = (page: ShadowPage): PageState => ({
   unsync: page.unsync,
   rootCount: page.rootCount,
   tdpMmuPage: page.tdpMmuPage,
+  clearSpteCount: page.clearSpteCount,
   writeFloodingCount: page.writeFloodingCount,
   nxHugePageDisallowed: page.nxHugePageDisallowed,
   slotBitmap: page.slotBitmap,
@@ -234,6 +236,7 @@ function restorePage(state: MmuState, saved: PageState): ShadowPage {
   );
   page.unsync = saved.unsync;
   page.rootCount = saved.rootCount;
+  page.clearSpteCount = saved.clearSpteCount;
   page.writeFloodingCount = saved.writeFloodingCount;
   page.nxHugePageDisallowed = saved.nxHugePageDisallowed;
   page.slotBitmap = saved.slotBitmap;

@@ -93,6 +93,8 @@ export class VmCore {
 }
 
 function treesFor(options: VmOptions, profile: Profile): TdpMmu | undefined {
-  const { paging = "shadow", tdpMmu = true } = options;
-  return paging !== "shadow" && profile.tdpMmu && tdpMmu ? new TdpMmu() : undefined;
+  const { paging = "shadow", tdpMmu = true, knobs } = options;
+  // Kernels have it on 64-bit hosts only.
+  const possible = profile.tdpMmu && !knobs?.host32;
+  return paging !== "shadow" && possible && tdpMmu ? new TdpMmu() : undefined;
 }

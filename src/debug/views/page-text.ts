@@ -48,6 +48,8 @@ function fieldsOf(page: ShadowPage): readonly (readonly [string, number | boolea
     ["root_count", page.rootCount],
     generation,
     ["write_flooding_count", page.writeFloodingCount],
+    // Only a 32-bit host counts.
+    ...(page.clearSpteCount > 0 ? [["clear_spte_count", page.clearSpteCount] as const] : []),
   ];
 }
 

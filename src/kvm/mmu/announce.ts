@@ -68,6 +68,8 @@ export type Point =
   | "R1"
   | "R2"
   | "R3"
+  | "H1"
+  | "H2"
   | "P1"
   | "P2"
   | "P5"

@@ -42,8 +42,7 @@ function tryRepeatedly(state: MmuState, context: MmuContext, fault: Fault): Ret 
   for (let i = 0; i < TRIES; i++) {
     sptep = lastSpte(state, context, fault.address);
     if (sptep < 0) return RET.invalid;
-    lo = state.words[2 * sptep]!;
-    hi = state.words[2 * sptep + 1]!;
+    ({ lo, hi } = state.seen);
     if (!isFastLeaf(state, sptep, lo, hi)) break;
     if (isAllowed(state, fault, lo, hi)) {
       ret = RET.spurious;
@@ -64,8 +63,7 @@ function tryRepeatedly(state: MmuState, context: MmuContext, fault: Fault): Ret 
 function tryOnce(state: MmuState, context: MmuContext, fault: Fault): Ret {
   const sptep = lastSpte(state, context, fault.address);
   if (sptep < 0 || !fault.present) return RET.invalid;
-  const lo = state.words[2 * sptep]!;
-  const hi = state.words[2 * sptep + 1]!;
+  const { lo, hi } = state.seen;
   if (!state.format.isPresent(lo, hi))
     return concluded(state, context, fault, sptep, lo, hi, RET.fixed);
   let ret: Ret = RET.invalid;

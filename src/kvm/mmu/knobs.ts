@@ -10,6 +10,8 @@ export interface MmuKnobs {
   readonly eptad: boolean;
   /** `pml`: the processor logs the dirty flags it sets; needs `eptad`. */
   readonly pml: boolean;
+  /** The host has 32 bits (CONFIG_X86_32): sptes are stored and read in halves. Nothing else of it is modelled. */
+  readonly host32: boolean;
   /** `nx_huge_pages`: huge sptes are not executable. In the modern era only. */
   readonly nxHugePages: boolean;
   /** `nx_huge_pages_recovery_ratio`: a turn of recovery tries one in so many split pages; 0 = none. */
@@ -20,6 +22,7 @@ export const DEFAULT_KNOBS: MmuKnobs = {
   eagerPageSplit: false,
   eptad: true,
   pml: true,
+  host32: false,
   nxHugePages: false,
   nxHugePagesRecoveryRatio: 60,
 };

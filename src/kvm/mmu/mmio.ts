@@ -1,6 +1,7 @@
 import { type Gfn, gfn } from "../../x86";
 import type { MmuContext } from "./context";
 import type { Fault } from "./fault-state";
+import { readLockless } from "./halves";
 import { RET, type Ret } from "./result";
 import type { Root } from "./root";
 import { ENTRIES, type ShadowPage } from "./shadow-page";
@@ -77,10 +78,8 @@ export function handleMmioFault(state: MmuState, context: MmuContext, fault: Fau
 
 /** By the entry itself, found without mmu_lock. */
 function checkMark(state: MmuState, context: MmuContext, fault: Fault): Ret {
-  const sptep = lastSpte(state, context, fault.address);
-  if (sptep < 0) return RET.retry;
-  const lo = state.words[2 * sptep]!;
-  const hi = state.words[2 * sptep + 1]!;
+  if (lastSpte(state, context, fault.address) < 0) return RET.retry;
+  const { lo, hi } = state.seen;
   // Somebody zapped it since the hardware looked.
   if (!state.format.isMmio(lo, hi)) return RET.retry;
   if (!isCurrentMmio(state, lo, hi)) return RET.invalid;
@@ -124,14 +123,17 @@ function isCurrentMmio(state: MmuState, lo: number, hi: number): boolean {
   return current === generation;
 }
 
-/** The last entry on the way to `address` in the current root, found without mmu_lock; -1 without a root. */
+/**
+ * The last entry on the way to `address` in the current root, found without mmu_lock, its value in
+ * `state.seen`; -1 without a root.
+ */
 export function lastSpte(state: MmuState, context: MmuContext, address: bigint): Sptep {
   let page = topPage(context.root, address);
   if (!page) return -1;
   for (;;) {
     const sptep = entryOf(page, address);
-    const lo = state.words[2 * sptep]!;
-    const hi = state.words[2 * sptep + 1]!;
+    readLockless(state, sptep);
+    const { lo, hi } = state.seen;
     if (!state.format.isTable(lo, hi, page.level)) return sptep;
     page = childOf(state, lo, hi);
   }

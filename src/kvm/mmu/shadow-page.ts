@@ -49,6 +49,8 @@ export class ShadowPage {
   readonly gpteExt: number;
   /** The page is obsolete when this differs from the VM's `mmuValidGen`. */
   readonly mmuValidGen: number;
+  /** On a 32-bit host: how often one of its entries became empty, for those who read halves without the lock. */
+  clearSpteCount = 0;
   /** Emulated writes since the page was last used by a fault; 3 make it go (mmu.rst). */
   writeFloodingCount = 0;
   /** The entries that point at this page: the edges of the graph, upwards. One for a TDP MMU page (`ptep`). */

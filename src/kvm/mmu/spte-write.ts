@@ -1,5 +1,6 @@
 import { pfn } from "../../x86";
 import { announceDrop, type DropReason, reachPoint } from "./announce";
+import { storeHalves } from "./halves";
 import { type Sptep, sptePfn, spteValue, WRITABLE } from "./spte";
 import type { MmuState, SpteWrite } from "./state";
 
@@ -23,8 +24,11 @@ function store(state: MmuState, sptep: Sptep, lo: number, hi: number): void {
     }
   }
   state.writeLog?.push({ sptep, oldLo: replaced.lo, oldHi: replaced.hi, kind });
-  words[2 * sptep] = lo;
-  words[2 * sptep + 1] = hi;
+  if (state.knobs.host32) storeHalves(state, sptep, lo, hi);
+  else {
+    words[2 * sptep] = lo;
+    words[2 * sptep + 1] = hi;
+  }
 }
 
 /** Shadow-present now. */

@@ -93,6 +93,8 @@ export class MmuState {
   writeLog: SpteWrite[] | undefined;
   /** Scratch of `makeSpte`: its result until the next call. */
   readonly made: MadeSpte = { lo: 0, hi: 0, writeProtected: false };
+  /** Scratch of `readLockless`: what the entry held. */
+  readonly seen = { lo: 0, hi: 0 };
   /** Scratch of the last spte store: what the entry held. */
   readonly replaced = { lo: 0, hi: 0 };
   /** Page tables that went out of use, until no lockless walker can see them. */
