@@ -4,6 +4,7 @@ import {
   completions as complete,
   evaluate as evaluateIn,
   hostCommand,
+  logCommand,
   oneLine,
   underline,
 } from "../debug";
@@ -20,13 +21,17 @@ export function evaluate(
 ): Evaluated | Refusal {
   const frame = frameOf(debuggee, frameId);
   if (frame instanceof Refusal) return frame;
-  const command = context === "repl" ? hostCommand(expression, debuggee.scope(frame)) : undefined;
+  const scope = debuggee.scope(frame);
+  const command =
+    context === "repl"
+      ? (hostCommand(expression, scope) ?? logCommand(expression, scope))
+      : undefined;
   if (command) {
     if (!command.ok) return refusals.host(command.why);
     debuggee.edited();
     return { result: command.text, variablesReference: 0 };
   }
-  const result = evaluateIn(expression, debuggee.scope(frame));
+  const result = evaluateIn(expression, scope);
   if (!result.ok) {
     // A hover over any word of the source asks: what is no expression has no answer, not an error.
     if (context === "hover") return { result: "", variablesReference: 0 };

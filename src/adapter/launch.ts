@@ -1,5 +1,5 @@
 import { byteSize, nearest } from "../debug";
-import { type Era, PROFILES } from "../kvm";
+import { type Era, type MmuKnobs, PROFILES } from "../kvm";
 import {
   type MachineOptions,
   MEMORY_BACKINGS,
@@ -20,6 +20,10 @@ export interface LaunchArguments {
   readonly mmu: MmuMode;
   readonly era: Era;
   readonly tdpMmu?: boolean;
+  readonly eagerPageSplit?: boolean;
+  readonly nxHugePages?: boolean;
+  readonly eptad?: boolean;
+  readonly pml?: boolean;
   readonly cpu?: string;
   readonly vcpus: number;
   readonly quantum?: number;
@@ -69,6 +73,10 @@ const LAUNCH_KEYS: Readonly<Record<string, Reader>> = {
   mmu: oneOf(["shadow", "ept", "npt", "none"]),
   era: oneOf(PROFILES.map(({ era }) => era)),
   tdpMmu: yesNo,
+  eagerPageSplit: yesNo,
+  nxHugePages: yesNo,
+  eptad: yesNo,
+  pml: yesNo,
   cpu: text,
   vcpus: whole(1, 8),
   quantum: whole(1, 10_000_000),
@@ -125,6 +133,7 @@ export function machineOptions(
     ...(initrd && args.initrd ? { initrd: { name: args.initrd, bytes: initrd } } : {}),
     ...(args.append === undefined ? {} : { append: args.append }),
     ...(args.tdpMmu === undefined ? {} : { tdpMmu: args.tdpMmu }),
+    kvm: knobsOf(args),
     ...(args.cpu === undefined ? {} : { cpu: args.cpu }),
     ...(args.memslots === undefined ? {} : { memslots: args.memslots }),
     ...(args.backing === undefined ? {} : { backing: args.backing }),
@@ -135,6 +144,17 @@ export function machineOptions(
     mmu: args.mmu,
     era: args.era,
     check: args.check,
+  };
+}
+
+/** The module parameters that are said; the others are as kernels have them. */
+function knobsOf(args: LaunchArguments): Partial<MmuKnobs> {
+  const { eagerPageSplit, nxHugePages, eptad, pml } = args;
+  return {
+    ...(eagerPageSplit === undefined ? {} : { eagerPageSplit }),
+    ...(nxHugePages === undefined ? {} : { nxHugePages }),
+    ...(eptad === undefined ? {} : { eptad }),
+    ...(pml === undefined ? {} : { pml }),
   };
 }
 

@@ -41,6 +41,7 @@ export {
   performAction,
 } from "./host/host-action";
 export { hostCommand } from "./host/host-command";
+export { logCommand } from "./host/log-command";
 export * from "./inspect/guest-walk";
 export * from "./inspect/shadow-walk";
 export * from "./inspect/spaces";

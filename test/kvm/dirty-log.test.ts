@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { GUEST_HVA } from "../../src/host";
 import { checked } from "./checked";
-import type { Guest } from "./guest";
+import { Guest } from "./guest";
+import { dirtyPages } from "./mmu/dirty-oracle";
 import { sp, touchedGuest } from "./tables";
 
 const logging = (): Guest => {
@@ -63,5 +64,36 @@ describe("golden trace G13d: the dirty log", () => {
     const outcome = touchedGuest().vm.getDirtyLog(0);
     assert.ok(!(outcome instanceof Uint32Array));
     assert.match(outcome.reason, /keeps no dirty log/);
+  });
+
+  it("F-009 F-008 a framebuffer of 3 MiB is logged frame by frame: what was drawn, and nothing else", () => {
+    const [base, pages] = [0x800, 768];
+    const va = (page: number): number => 0x200000 + page * 0x1000;
+    const g = new Guest({ pages: 0x1000 });
+    g.entry(0x1000, 0x2067).entry(0x2000, 0x3067);
+    for (const [i, table] of [0x4000, 0x5000].entries()) g.entry(0x3008 + 8 * i, table + 0x67);
+    for (let i = 0; i < pages; i++) g.entry(0x4000 + 8 * i, (base + i) * 0x1000 + 0x67);
+    g.setSlot(0, 0, 0, GUEST_HVA);
+    g.setSlot(0, 0, 0x800, GUEST_HVA);
+    g.setSlot(1, base, pages, GUEST_HVA + base * 0x1000, 1);
+    g.enter();
+    for (let frame = 1; frame <= 8; frame++) {
+      const drawn = Array.from({ length: pages }, (_, i) => i).filter((i) => (i * 7) % 9 === frame);
+      for (const page of drawn) g.write(3, va(page), frame);
+      // Reading back is no writing.
+      g.read(3, va((frame * 31) % pages));
+      assert.deepEqual(dirtyPages(g, 1), drawn);
+    }
+    assert.deepEqual(g.vm.check(g.vcpu), []);
+    assert.deepEqual(dirtyPages(g, 1), []);
+  });
+
+  it("INV-D-03 what nobody may have written is not reported", () => {
+    const g = logging();
+    for (const page of [0xb, 0xc]) g.entry(0x4000 + 8 * page, page * 0x1000 + 0x65);
+    take(g);
+    g.read(3, 0xb000);
+    assert.deepEqual(g.write(3, 0xc000, 1).kind, "fault");
+    assert.equal(take(g), 0);
   });
 });

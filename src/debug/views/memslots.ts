@@ -1,5 +1,6 @@
 import { alignmentAdvice, type MemorySlot, type Vm } from "../../kvm";
 import { hva, PAGE_SIZE } from "../../x86";
+import { dirtyRuns, runText } from "../host/dirty-runs";
 import type { Changes } from "./changes";
 import {
   counted,
@@ -10,6 +11,9 @@ import {
   type ViewPage,
   type ViewRequest,
 } from "./view-node";
+
+/** Id of the row whose children are the dirty pages. */
+const DIRTY = "dirty-pages";
 
 /** Each slot with its place in guest and host, flags, and what is shadowed and mapped inside it. */
 export class MemslotsView {
@@ -30,13 +34,16 @@ export class MemslotsView {
         request,
       );
     }
-    const slot = this.vm.slots.find(({ id }) => id === Number(parent.split("/")[1]));
-    return slot ? pageOf(this.changes.mark(parent, this.facts(slot)), request) : NOTHING;
+    const [, id, fact] = parent.split("/");
+    const slot = this.vm.slots.find((each) => each.id === Number(id));
+    if (!slot) return NOTHING;
+    const rows = fact === DIRTY ? this.dirtyPages(slot) : this.facts(slot);
+    return pageOf(this.changes.mark(parent, rows), request);
   }
 
   ancestors(id: string): readonly string[] {
     const parts = id.split("/");
-    return parts.length > 2 ? [parts.slice(0, 2).join("/"), id] : [id];
+    return parts.slice(1).map((_, i) => parts.slice(0, i + 2).join("/"));
   }
 
   private slotNode(slot: MemorySlot): ViewNode {
@@ -131,9 +138,29 @@ export class MemslotsView {
       spoken: `${label}: ${value}`,
       icon,
       context: "note",
-      children: "none",
+      children: label === "dirty pages" && inside.dirty > 0 ? "collapsed" : "none",
       value,
     }));
+  }
+
+  /** Runs of frames whose bit is set. */
+  private dirtyPages(slot: MemorySlot): ViewNode[] {
+    return dirtyRuns(slot, slot.dirtyBitmap ?? new Uint32Array(0)).map((run) => {
+      const label = runText(run);
+      const value = counted(run.pages, "page");
+      return {
+        id: `memslots/${slot.id}/${DIRTY}/${run.first.toString(16)}`,
+        label,
+        description: value,
+        tooltip: "Written to since the dirty log was last taken or cleared.",
+        spoken: `${label} hex, ${value} dirty`,
+        icon: "edit",
+        context: "note",
+        children: "none",
+        value,
+        memoryReference: `gpa:${hex(run.first * PAGE_SIZE)}`,
+      };
+    });
   }
 
   /** What the host has behind the slot. */

@@ -1,0 +1,107 @@
+import { MANUAL_PROTECT, type MemorySlot, SLOT_FLAG, type Vm } from "../../kvm";
+import { gpaOf, PAGE_SIZE } from "../../x86";
+import type { Scope } from "../expression/scope";
+import { dirtyRuns, runText } from "./dirty-runs";
+import { done, type HostAnswer, NO_HOST, notDone } from "./host-action";
+
+/** A command about the dirty log of a slot, or of the VM. */
+interface LogVerb {
+  readonly signature: string;
+  readonly about: string;
+  run(vm: Vm, slot: MemorySlot): HostAnswer;
+}
+
+const VERBS: Readonly<Record<string, LogVerb>> = {
+  on: {
+    signature: "log on <slot>",
+    about: "the slot begins to log dirty pages (KVM_MEM_LOG_DIRTY_PAGES)",
+    run: (vm, slot) => setLogging(vm, slot, true),
+  },
+  off: {
+    signature: "log off <slot>",
+    about: "the slot logs no more; pages that were split may become huge again",
+    run: (vm, slot) => setLogging(vm, slot, false),
+  },
+  get: {
+    signature: "log get <slot>",
+    about:
+      "takes the dirty pages (KVM_GET_DIRTY_LOG), which clears them unless that is done by hand",
+    run(vm, slot) {
+      const bitmap = vm.getDirtyLog(slot.id);
+      if (!(bitmap instanceof Uint32Array)) return notDone(`${bitmap.reason}.`);
+      return done(runsText(slot, bitmap));
+    },
+  },
+  clear: {
+    signature: "log clear <slot>",
+    about: "clears all its dirty pages and protects them (KVM_CLEAR_DIRTY_LOG)",
+    run(vm, slot) {
+      const bitmap = slot.dirtyBitmap?.slice() ?? new Uint32Array(0);
+      const range = { slot: slot.id, firstPage: 0, numPages: slot.npages, bitmap };
+      const refusal = vm.clearDirtyLog(range);
+      return refusal ? notDone(`${refusal.reason}.`) : done(`Cleared: ${runsText(slot, bitmap)}`);
+    },
+  },
+};
+
+/** How dirty pages are protected again, by the word after `log protect`. */
+const PROTECT: Readonly<Record<string, number>> = {
+  auto: 0,
+  manual: MANUAL_PROTECT.enable,
+  "all-dirty": MANUAL_PROTECT.enable | MANUAL_PROTECT.initiallySet,
+};
+
+/** The console's commands about dirty logs; `undefined` when the text is none. */
+export function logCommand(text: string, scope: Scope): HostAnswer | undefined {
+  const words = /^log\s+(\S+)\s*(\S*)$/.exec(text.trim());
+  if (!words) return undefined;
+  const [, verb = "", argument = ""] = words;
+  if (verb === "help") return done(help());
+  const { vm } = scope.machine;
+  if (!vm) return notDone(NO_HOST);
+  if (verb === "protect") return protect(vm, argument);
+  const known = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
+  if (!known) return notDone(`There is no "log ${verb}": "log help" lists what there is.`);
+  const slot = vm.slots.find(({ id }) => String(id) === argument);
+  return slot
+    ? known.run(vm, slot)
+    : notDone(`There is no slot "${argument}": slots() lists them.`);
+}
+
+function setLogging(vm: Vm, slot: MemorySlot, on: boolean): HostAnswer {
+  const { id, baseGfn, npages, userspaceAddr, flags } = slot;
+  const outcome = vm.setMemoryRegion({
+    slot: id,
+    flags: on ? flags | SLOT_FLAG.logDirty : flags & ~SLOT_FLAG.logDirty,
+    guestPhysAddr: gpaOf(baseGfn),
+    memorySize: npages * PAGE_SIZE,
+    userspaceAddr,
+  });
+  if (outcome.kind === "refused") return notDone(`${outcome.reason}.`);
+  return done(`Slot ${id} ${on ? "logs dirty pages" : "logs no more"}.`);
+}
+
+function protect(vm: Vm, how: string): HostAnswer {
+  const flags = Object.hasOwn(PROTECT, how) ? PROTECT[how] : undefined;
+  if (flags === undefined)
+    return notDone(`"${how}" is no way to protect: choose ${Object.keys(PROTECT).join(", ")}.`);
+  const refusal = vm.setManualProtect(flags);
+  return refusal ? notDone(`${refusal.reason}.`) : done(`Dirty pages are protected: ${how}.`);
+}
+
+function runsText(slot: MemorySlot, bitmap: Uint32Array): string {
+  const runs = dirtyRuns(slot, bitmap);
+  const pages = runs.reduce((sum, { pages }) => sum + pages, 0);
+  return `${pages} of ${slot.npages} pages dirty${pages > 0 ? `: ${runs.map(runText).join(", ")}` : ""}.`;
+}
+
+function help(): string {
+  const rows = [
+    ...Object.values(VERBS).map(({ signature, about }) => [signature, about]),
+    [
+      `log protect ${Object.keys(PROTECT).join("|")}`,
+      "when dirty pages are protected again (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)",
+    ],
+  ];
+  return rows.map(([signature = "", about]) => `${signature.padEnd(34)} ${about}`).join("\n");
+}
