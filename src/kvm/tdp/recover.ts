@@ -48,8 +48,10 @@ function largeSpte(
 ): { readonly lo: number; readonly hi: number } | undefined {
   const span = pagesPerLevel(level);
   const below = new TdpIterator(state, root, 1, first);
-  while (below.valid && below.gfn < first + span && !below.leaf) below.advance();
-  if (!below.valid || below.gfn >= first + span) return undefined;
+  while (!below.leaf) {
+    below.advance();
+    if (!below.valid || below.gfn >= first + span) return undefined;
+  }
   const small = sptePfn(below.lo, below.hi);
   const pfn = small - (small % span);
   const executable = !state.knobs.nxHugePages;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { performHostAction } from "../../../src/host";
 import { tdpClearDirtyMask, tdpClearDirtySlot } from "../../../src/kvm/tdp/clear-dirty";
 import { gfn } from "../../../src/x86";
 import { TdpGuest, type TdpOptions } from "./tdp-guest";
@@ -135,6 +136,25 @@ describe("dirty tracking in the TDP MMU", () => {
     g.verify("recovered");
     assert.equal(g.touch(0x203000, "write"), "ok");
     assert.equal(g.touch(0x2ff000, "write"), "ok");
+  });
+
+  it("an empty table in a huge host page stays when logging ends, and the next fault replaces it", () => {
+    const g = new TdpGuest(HUGE);
+    log(g, true);
+    g.touch(0x203000, "write");
+    g.touch(0x400000, "read");
+    performHostAction(g.process, g.trace, "migrate", g.vm.slots[0]!.hvaOf(gfn(0x203)));
+    const trees = g.vm.core.state.tdpMmu!;
+    assert.deepEqual([g.vm.stats.pages_4k, trees.linkedPages], [1, 4]);
+    log(g, false);
+    // The neighbour's only leaf became large, and its table went.
+    assert.deepEqual([g.vm.stats.pages_4k, g.vm.stats.pages_2m, trees.linkedPages], [0, 1, 3]);
+    g.verify("log off");
+    g.log.length = 0;
+    assert.equal(g.touch(0x203000, "write"), "ok");
+    assert.deepEqual([g.vm.stats.pages_2m, trees.linkedPages], [2, 2]);
+    const why = "tlb_flush: scope all why small pages replaced by a large one";
+    assert.ok(g.events(CHANGES).includes(why));
   });
 
   it("small leaves over small host pages stay when logging ends, and so do empty tables", () => {

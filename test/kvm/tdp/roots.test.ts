@@ -52,6 +52,17 @@ describe("roots of the TDP MMU", () => {
     assert.equal(g.touch(0x9000, "write"), "ok");
   });
 
+  it("F-055 a root is given up by the MMU once, however often everything is invalidated", () => {
+    const g = new TdpGuest();
+    const root = rootOf(g);
+    for (const id of [1, 2]) g.setSlot(id, 0x8000 * id, 0x10, HVA);
+    for (const id of [1, 2]) g.setSlot(id, 0x8000 * id, 0, HVA);
+    assert.deepEqual([root.rootCount, trees(g).roots], [1, [root]]);
+    g.verify("two slots are gone");
+    g.vcpu.enter();
+    assert.equal(g.vm.findPage(root.spt), undefined);
+  });
+
   it("F-066 pages below a root have no generation: a new one does not make them obsolete", () => {
     const g = new TdpGuest();
     g.touch(0x9000, "write");

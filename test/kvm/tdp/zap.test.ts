@@ -72,6 +72,33 @@ describe("zapping in the TDP MMU", () => {
     assert.equal(other.vcpu.mmu.stats.pf_taken, 1);
   });
 
+  it("what was unmapped is flushed before the lock is dropped on the way", () => {
+    const g = new TdpGuest();
+    for (const frame of [9, 10, 11, 12]) g.touch(frame * 4096, "write");
+    const trees = g.vm.core.state.tdpMmu!;
+    trees.needResched = () => true;
+    const tlb = g.tlbs.get(g.first)!;
+    const cached: number[] = [];
+    g.trace.on("point", ({ fields }) => {
+      if (fields.point === "T2") cached.push(tlb.size);
+    });
+    g.process.munmap(hvaOf(g, 9), 4 * 4096);
+    assert.deepEqual(new Set(cached), new Set([0]));
+    assert.deepEqual([tlb.size, g.vm.stats.pages_4k], [0, 0]);
+  });
+
+  it("a tree maps one address space: what lies behind the slots of another is not looked for in it", () => {
+    const g = new TdpGuest();
+    g.touch(0x9000, "write");
+    g.touch(0x100000, "write");
+    g.setSlot(1 << 16, 0, 0x10, HVA + 0x100000);
+    performHostAction(g.process, g.trace, "swap-out", hvaOf(g, 0x109));
+    assert.notEqual(g.leafAt(0x9000), NP);
+    performHostAction(g.process, g.trace, "swap-out", hvaOf(g, 0x100));
+    assert.equal(g.leafAt(0x100000), NP);
+    g.verify("both were swapped out");
+  });
+
   it("tables stay where only their leaves go", () => {
     const g = new TdpGuest();
     g.touch(0x9000, "write");
