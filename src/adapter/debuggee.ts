@@ -202,6 +202,7 @@ export class Debuggee {
       tick: machine.tick,
       vcpu: this.focus,
       mmu: machine.options.mmu,
+      era: machine.options.era,
       unsync: machine.vm?.stats.mmu_unsync ?? 0,
     };
   }

@@ -1,4 +1,6 @@
 import type { OfferedAction, ViewId, ViewNode } from "../debug";
+import type { Era } from "../kvm";
+import type { MmuMode } from "../machine";
 
 /* What crosses between the views and the adapter besides plain DAP. */
 
@@ -55,6 +57,7 @@ export interface HostActionResponse {
 export interface StoppedBody {
   readonly tick: number;
   readonly vcpu: number;
-  readonly mmu: "none" | "shadow" | "ept" | "npt";
+  readonly mmu: MmuMode;
+  readonly era: Era;
   readonly unsync: number;
 }

@@ -55,6 +55,25 @@ const SHADOW: ScopeRow = {
   ],
 };
 
+/** Nothing is shadowed there, so nothing can be unsync. */
+const inTwoDimensions = (name: string): ScopeRow => ({
+  name,
+  expensive: true,
+  rows: [
+    named("roots", "roots()"),
+    named(`${name} walk of rip`, "swalk($rip)"),
+    named(`${name} walk of rsp`, "swalk($rsp)"),
+  ],
+});
+
+/** What the hypervisor has, by the engine in use. */
+const HYPERVISOR = {
+  none: [],
+  shadow: [SHADOW],
+  ept: [inTwoDimensions("EPT")],
+  npt: [inTwoDimensions("NPT")],
+} as const;
+
 function segmentRows() {
   return ["cs", "ss", "ds", "es", "fs", "gs"].flatMap((name) => [
     named(name, `$${name}`),
@@ -64,7 +83,7 @@ function segmentRows() {
 
 /** The scopes of a frame; "Locals" first where the debug information has any. */
 export function scopes(debuggee: Debuggee, frame: FrameHandle): DebugProtocol.Scope[] {
-  const rows = debuggee.machine.vm ? [...SCOPES, SHADOW] : SCOPES;
+  const rows = [...SCOPES, ...HYPERVISOR[debuggee.machine.options.mmu]];
   return [
     ...locals(debuggee, frame),
     ...rows.map((row) => scope(debuggee, row, frame)),

@@ -174,6 +174,10 @@ export class GuestTree implements vscode.TreeDataProvider<Row>, vscode.Disposabl
   }
 
   private describe(): void {
+    // Kept while the guest runs; without a session it is the general one again.
+    const { stop, state } = this.sessions;
+    const { title, titles } = this.definition;
+    if (stop || state === "none") this.view.title = (stop && titles?.[stop.mmu]) ?? title;
     const running = this.sessions.state === "running" && (this.model.loaded?.length ?? 0) > 0;
     const message = running ? "Running; the rows are of the last stop." : this.model.message;
     // An empty view shows its welcome text only without a message.

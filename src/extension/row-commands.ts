@@ -29,7 +29,7 @@ const ROW_COMMANDS: Readonly<Record<string, RowCommand>> = {
     if (!reveal || !tree) return;
     if (!(await tree.reveal(reveal.id))) {
       await vscode.window.showInformationMessage(
-        `"${node.label}" is no longer in ${tree.definition.title}: the guest has gone on since.`,
+        `"${node.label}" is no longer in ${tree.view.title}: the guest has gone on since.`,
       );
     }
   },

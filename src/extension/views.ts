@@ -1,10 +1,12 @@
-import type { ViewName } from "../adapter/protocol";
+import type { StoppedBody, ViewName } from "../adapter/protocol";
 
 /** A tree of the Run and Debug side bar; package.json contributes it under `id`. */
 export interface ViewDefinition {
   readonly name: ViewName;
   readonly id: string;
   readonly title: string;
+  /** Its title where the name would be wrong: under EPT and NPT nothing is shadowed. */
+  readonly titles?: Partial<Record<StoppedBody["mmu"], string>>;
   /** Rows have rows below them. */
   readonly nested: boolean;
   /** Words for the number on the view. */
@@ -12,7 +14,13 @@ export interface ViewDefinition {
 }
 
 export const VIEWS: readonly ViewDefinition[] = [
-  { name: "shadowRoots", id: "penumbra.shadowRoots", title: "Shadow Roots", nested: true },
+  {
+    name: "shadowRoots",
+    id: "penumbra.shadowRoots",
+    title: "Shadow Roots",
+    titles: { ept: "EPT Roots", npt: "NPT Roots" },
+    nested: true,
+  },
   { name: "sptes", id: "penumbra.sptes", title: "Sptes", nested: false },
   {
     name: "unsync",

@@ -12,6 +12,7 @@ export { gpteAddress, gpteBytes, gpteFormat } from "./mmu/guest-entry";
 export { checkSynced, INVARIANTS } from "./mmu/invariants/check";
 export type { Invariant } from "./mmu/invariants/invariant";
 export type { MmuKnobs } from "./mmu/knobs";
+export { EPT_MEMORY_TYPE_BIT, eptMemoryType } from "./mmu/memory-type";
 export { type PteList, pteListCount, pteListEntries, pteListKind } from "./mmu/pte-list";
 export * from "./mmu/role";
 export { type Root, rootPages } from "./mmu/root";

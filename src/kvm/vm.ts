@@ -19,6 +19,7 @@ import type { SpteFormat } from "./mmu/spte-format";
 import type { VmStats } from "./mmu/stats";
 import { zapAll } from "./mmu/zap";
 import { DEFAULT_IDENTITY_MAP, identityMapAddr, setTssAddr } from "./private-slots";
+import type { Profile } from "./profile";
 import { type Refusal, refuse } from "./refusal";
 import { restoreVm, saveVm, type VmState } from "./save";
 import { tdpLeavesIn, tdpLeavesOf } from "./tdp/leaves";
@@ -133,6 +134,15 @@ export class Vm {
 
   get memory(): GuestMemory {
     return this.core.state.guest;
+  }
+  /** Which kernels' MMU it is. */
+  get profile(): Profile {
+    return this.core.state.profile;
+  }
+  /** The second dimension that is in use; undefined under shadow paging. */
+  get tdp(): "ept" | "npt" | undefined {
+    const { tdp } = this.core;
+    return tdp && (tdp.vendor === "svm" ? "npt" : "ept");
   }
   /** By rising base. */
   get slots(): readonly MemorySlot[] {

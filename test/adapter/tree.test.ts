@@ -140,7 +140,7 @@ describe("the tree views as a client asks for them", () => {
     for (const view of VIEWS) {
       const { nodes, message } = await client.tree(view);
       assert.deepEqual(nodes, []);
-      assert.equal(message, 'There is no shadow MMU: the guest runs with "mmu": "none".');
+      assert.equal(message, 'There is no hypervisor: the guest runs with "mmu": "none".');
     }
   });
 

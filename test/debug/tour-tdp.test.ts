@@ -52,7 +52,10 @@ for (const mmu of ["ept", "npt"] as const)
       const page = (view: "shadowRoots" | "sptes" | "memslots") =>
         views.page(view, { start: 0, count: 100_000 }, tour.scope).nodes;
       const [root] = page("shadowRoots");
-      assert.equal(root?.description, "level 4 · direct from gfn 0x0 · wux");
+      assert.equal(
+        root?.description,
+        `${mmu.toUpperCase()}, gpa → hpa · level 4 · direct from gfn 0x0 · wux`,
+      );
       assert.match(root?.tooltip ?? "", /TDP MMU page.*tdp_mmu_root_count = 2/s);
       const leaves = vm!.countsOf(vm!.slots[0]!);
       assert.ok(leaves.sptes > 10 && vm!.usedPages === 0 && (vm!.tdpMmuPages ?? 0) >= 3);
@@ -60,6 +63,23 @@ for (const mmu of ["ept", "npt"] as const)
       assert.equal(tour.watch("roots()[0].tdp_mmu_root_count"), "2");
       assert.equal(tour.watch("rmap(gpa(rip))[0].sp.level"), "1");
       assert.equal(tour.watch("rmap(gpa(rip))[0].value == spte(rip).value"), "true");
+    });
+
+    it("rows speak of guest-physical addresses, and why nothing is unsync", () => {
+      const tour = stopped();
+      const views = new Views();
+      const page = (view: "sptes" | "unsync") =>
+        views.page(view, { start: 0, count: 9 }, tour.scope);
+      const [leaf] = page("sptes").nodes;
+      assert.ok(leaf?.watch);
+      assert.match(leaf.label, /^gfn 0x(?<gfn>[0-9a-f]+) · gpa 0x\k<gfn>000$/);
+      assert.match(leaf.spoken, /guest physical address/);
+      assert.equal(tour.watch(`(${leaf.watch}).value`), leaf.value);
+      assert.match(
+        page("unsync").message ?? "",
+        new RegExp(`^Empty by nature under ${mmu.toUpperCase()}`),
+      );
+      if (mmu === "ept") assert.match(leaf.description, / R W X WB IPAT A D /);
     });
 
     it("violations and misconfigurations are exits a breakpoint can name", () => {

@@ -75,7 +75,7 @@ export function shadowPageValue(vm: Vm, page: ShadowPage): Value {
     fields: [
       field("gfn", () => addressIn("gfn", gfn)),
       field("level", () => integer(level)),
-      field("role", () => roleValue(page)),
+      field("role", () => roleValue(vm, page)),
       field("spt", () => addressIn("hpa", page.spt)),
       field("unsync", () => boolean(unsync)),
       field("unsync_children", () => integer(unsyncChildren)),
@@ -104,8 +104,8 @@ function present(vm: Vm, page: ShadowPage): readonly number[] {
   return indices;
 }
 
-function roleValue({ role }: ShadowPage): Value {
-  const fields = describeRole(role);
+function roleValue(vm: Vm, { role }: ShadowPage): Value {
+  const fields = describeRole(role, vm.profile.era);
   const shown = fields
     .filter(({ value }) => value !== 0)
     .map(({ field: row, value }) =>

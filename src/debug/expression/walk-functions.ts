@@ -1,7 +1,7 @@
 import { guestRoot } from "../../machine";
 import { type Gpa, gpa, gva } from "../../x86";
 import { leafOf, walkGuest } from "../inspect/guest-walk";
-import { walkShadow } from "../inspect/shadow-walk";
+import { walkShadow, walkTdp } from "../inspect/shadow-walk";
 import type { TableWalk } from "../inspect/table-walk";
 import type { Result } from "./arithmetic";
 import {
@@ -42,8 +42,7 @@ function accessOf(value: Value | undefined): number | string {
 const rootIn = (at: AddressValue): Gpa | undefined =>
   at.root === undefined ? undefined : gpa(Number(at.root));
 
-const NO_SHADOW =
-  "there is no shadow root: the guest runs without a hypervisor, or has not run yet";
+const NO_SHADOW = "the hypervisor has no root: the guest runs without one, or has not run yet";
 
 export const walkFunctions: readonly FunctionRow[] = [
   {
@@ -61,9 +60,9 @@ export const walkFunctions: readonly FunctionRow[] = [
   },
   {
     name: "swalk",
-    signature: 'swalk(gva[, "wu"])',
-    about: "The processor's translation of an address through the shadow pages, step by step",
-    parameters: [anAddress("gva"), anything],
+    signature: 'swalk(address[, "wu"])',
+    about: "The processor's translation through the hypervisor's tables, step by step",
+    parameters: [anAddress("gva", "gpa"), anything],
     least: 1,
     apply(scope, [value, access]) {
       const bits = accessOf(access);
@@ -86,9 +85,9 @@ export const walkFunctions: readonly FunctionRow[] = [
   },
   {
     name: "spte",
-    signature: "spte(gva[, level])",
-    about: "The shadow entry for an address; without a level the last one there is",
-    parameters: [anAddress("gva"), aNumber],
+    signature: "spte(address[, level])",
+    about: "The hypervisor's entry for an address; without a level the last one there is",
+    parameters: [anAddress("gva", "gpa"), aNumber],
     least: 1,
     apply(scope, [value, level]) {
       const walk = shadowWalkOf(scope, value, 0);
@@ -100,6 +99,11 @@ export const walkFunctions: readonly FunctionRow[] = [
 /** The processor has one root loaded: another address space has no shadow walk at this moment. */
 function shadowWalkOf(scope: Scope, value: Value | undefined, access: number): TableWalk | string {
   const at = addressOf(value, "gva");
+  if (at.space === "gpa") {
+    if (scope.machine.vm && !scope.machine.vm.tdp)
+      return "sptes translate a gva under shadow paging: ask for that, or use rmap(gpa)";
+    return walkTdp(scope.machine, scope.vcpu, at.value, access) ?? NO_SHADOW;
+  }
   const current = guestRoot(stateOf(scope));
   if (at.root !== undefined && typeof current === "number" && Number(at.root) !== current)
     return `the processor's root is the one of CR3 0x${current.toString(16)}: ask for a plain gva there`;

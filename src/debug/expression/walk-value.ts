@@ -74,7 +74,7 @@ export function walkValue(walk: TableWalk): Value {
   if (outcome.kind === "translation")
     return {
       kind: "record",
-      summary: `gva:${hex(walk.gva)} → ${space}:${hex(outcome.to)}, level ${outcome.level}`,
+      summary: `${walk.from ?? "gva"}:${hex(walk.gva)} → ${space}:${hex(outcome.to)}, level ${outcome.level}`,
       fields: [
         field("outcome", () => text("translation")),
         field(space, () => addressIn(space, outcome.to)),

@@ -1,3 +1,4 @@
+import type { Vcpu } from "../../kvm";
 import { type Machine, passiveTables } from "../../machine";
 import { type Gva, gva, PFEC, type WalkRules, walkAccess } from "../../x86";
 import { leafOf } from "./guest-walk";
@@ -17,17 +18,29 @@ export function walkShadow(
 ): TableWalk | undefined {
   const kvm = machine.vm?.vcpus[vcpu];
   if (!kvm || kvm.mmu.root.kind === "none") return undefined;
-  const rules = kvm.mmu.mode.hardwareRules;
-  let at = address;
-  let use = walkAccess(access, false);
-  if (kvm.mmu.tdp) {
-    const guest = leafOf(machine, vcpu, address);
-    if (guest.outcome.kind === "fault") return guest;
-    at = gva(BigInt(guest.outcome.to));
-    use = useOf(rules, access);
-  }
+  if (!kvm.mmu.tdp) return walkFrom(machine, kvm, address, walkAccess(access, false));
+  const guest = leafOf(machine, vcpu, address);
+  if (guest.outcome.kind === "fault") return guest;
+  return walkTdp(machine, vcpu, BigInt(guest.outcome.to), access);
+}
+
+/** The walk of a guest-physical address through the second dimension; `undefined` where there is none. */
+export function walkTdp(
+  machine: Machine,
+  vcpu: number,
+  address: bigint,
+  access = 0,
+): TableWalk | undefined {
+  const kvm = machine.vm?.vcpus[vcpu];
+  if (!kvm?.mmu.tdp || kvm.mmu.root.kind === "none") return undefined;
+  return walkFrom(machine, kvm, gva(address), useOf(kvm.mmu.mode.hardwareRules, access));
+}
+
+function walkFrom(machine: Machine, kvm: Vcpu, at: Gva, use: number): TableWalk {
   const tables = passiveTables(machine.hpa);
-  return walkTables(kvm.vm.state.format, rules, kvm.hardwareRoot, at, use, tables);
+  const { hardwareRules } = kvm.mmu.mode;
+  const walk = walkTables(kvm.vm.state.format, hardwareRules, kvm.hardwareRoot, at, use, tables);
+  return kvm.mmu.tdp ? { ...walk, from: "gpa" } : walk;
 }
 
 /** An access in the second dimension: under EPT U stands for a read, under NPT all is done by the user. */

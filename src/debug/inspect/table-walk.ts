@@ -27,6 +27,8 @@ export interface TableWalk {
   /** How its sptes are laid out. */
   readonly sptes: SpteFormat | undefined;
   readonly gva: Gva;
+  /** The address is no gva but a guest-physical one: the walk is through the second dimension. */
+  readonly from?: "gpa";
   /** Gives the entries their meaning. */
   readonly format: Format;
   /** From the root down; empty without paging. */

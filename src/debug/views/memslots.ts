@@ -2,6 +2,7 @@ import { alignmentAdvice, type MemorySlot, type Vm } from "../../kvm";
 import { hva, PAGE_SIZE } from "../../x86";
 import { dirtyRuns, runText } from "../host/dirty-runs";
 import type { Changes } from "./changes";
+import { treeName } from "./page-text";
 import {
   counted,
   hex,
@@ -50,6 +51,7 @@ export class MemslotsView {
     const first = slot.baseGfn * 4096;
     const last = first + slot.npages * 4096 - 1;
     const flags = flagsOf(slot);
+    const dirty = this.dirtyText(slot);
     const range = `gpa ${hex(first)}–${hex(last)}`;
     const inside = this.inside(slot);
     const advice = alignmentAdvice(slot);
@@ -57,17 +59,21 @@ export class MemslotsView {
     return {
       id: `memslots/${slot.id}`,
       label: `slot ${slot.id}`,
-      description: `${summary}${flags.length > 0 ? ` · ${flags.join(", ")}` : ""}`,
+      description: [
+        summary,
+        ...(flags.length > 0 ? [flags.join(", ")] : []),
+        ...(dirty ? [`dirty ${dirty}`] : []),
+      ].join(" · "),
       tooltip: [
         `**Memslot ${slot.id}**`,
         `- guest physical \`${hex(first)}\` to \`${hex(last)}\` (${slot.npages} pages)`,
         `- host virtual \`${hex(slot.userspaceAddr)}\``,
         `- flags: ${flags.length > 0 ? flags.join(", ") : "none"}`,
         `- slots generation ${hex(this.vm.generation)}`,
-        `- ${counted(inside.pages, "shadow page")} of tables inside, ${counted(inside.sptes, "spte")} that map it`,
+        `- ${this.vm.tdp ? "" : `${counted(inside.pages, "shadow page")} of tables inside, `}${counted(inside.sptes, "spte")} that map it`,
         ...(advice ? [`- ${advice}`] : []),
       ].join("\n"),
-      spoken: `memslot ${slot.id}, ${range} hex, ${size(slot.npages)}, ${flags.length > 0 ? flags.join(", ") : "no flags"}, ${counted(inside.sptes, "spte")}`,
+      spoken: `memslot ${slot.id}, ${range} hex, ${size(slot.npages)}, ${flags.length > 0 ? flags.join(", ") : "no flags"}, ${counted(inside.sptes, "spte")}${dirty ? `, dirty ${dirty}` : ""}`,
       icon: slot.readonly ? "lock" : "server",
       context: "slot",
       children: "collapsed",
@@ -79,6 +85,11 @@ export class MemslotsView {
 
   private facts(slot: MemorySlot): ViewNode[] {
     const inside = this.inside(slot);
+    const tree = treeName(this.vm);
+    const counter =
+      this.vm.tdpMmuPages === undefined
+        ? "counted through the rmap"
+        : "counted in the trees of the TDP MMU, which has no rmap";
     const rows: readonly (readonly [string, string, string, string])[] = [
       [
         "generation",
@@ -90,13 +101,15 @@ export class MemslotsView {
         "shadow pages",
         String(inside.pages),
         "table",
-        "Valid shadow pages whose guest table lies in this slot.",
+        tree
+          ? `None by nature under ${tree}: no guest table is shadowed.`
+          : "Valid shadow pages whose guest table lies in this slot.",
       ],
       [
         "sptes 4K",
         String(inside.byLevel[0]),
         "symbol-field",
-        "Leaves that map 4 KiB pages of this slot, counted through the rmap.",
+        `Leaves that map 4 KiB pages of this slot, ${counter}.`,
       ],
       [
         "sptes 2M",
@@ -114,19 +127,29 @@ export class MemslotsView {
         "write-tracked pages",
         String(inside.tracked),
         "eye",
-        "Pages that hold upper-level guest tables: every write to them is emulated.",
+        tree
+          ? `None by nature under ${tree}: the guest writes to its tables without an exit.`
+          : "Pages that hold upper-level guest tables: every write to them is emulated.",
       ],
       [
         "2M frames barred",
-        `${inside.barred} of ${slot.arch.lpage[0].length}`,
+        `${inside.barred2m} of ${slot.arch.lpage[0].length}`,
         "circle-slash",
-        "Frames where `disallow_lpage` is not 0: ragged ends, or a guest table inside.",
+        BARRED,
+      ],
+      [
+        "1G frames barred",
+        `${inside.barred1g} of ${slot.arch.lpage[1].length}`,
+        "circle-slash",
+        BARRED,
       ],
       [
         "dirty pages",
-        slot.logsDirty ? `${inside.dirty} of ${slot.npages}` : "not logged",
+        this.dirtyText(slot) ?? "not logged",
         "edit",
-        "Bits set in the dirty bitmap.",
+        slot.logsDirty
+          ? "Pages written since the log was last taken or cleared."
+          : "The slot has no KVM_MEM_LOG_DIRTY_PAGES flag.",
       ],
       ...this.hostFacts(slot),
     ];
@@ -138,7 +161,7 @@ export class MemslotsView {
       spoken: `${label}: ${value}`,
       icon,
       context: "note",
-      children: label === "dirty pages" && inside.dirty > 0 ? "collapsed" : "none",
+      children: label === "dirty pages" && dirtyPages(slot) > 0 ? "collapsed" : "none",
       value,
     }));
   }
@@ -204,11 +227,28 @@ export class MemslotsView {
       pages: shadowPages,
       sptes,
       tracked: slot.arch.writeTrack.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0),
-      barred: slot.arch.lpage[0].reduce((sum, count) => sum + (count !== 0 ? 1 : 0), 0),
-      dirty: [...(slot.dirtyBitmap ?? [])].reduce((sum, word) => sum + bitsSet(word), 0),
+      barred2m: barred(slot.arch.lpage[0]),
+      barred1g: barred(slot.arch.lpage[1]),
     };
   }
+
+  /** How much of a slot that logs is dirty: by its bitmap, or by the rings that replace all bitmaps. */
+  private dirtyText(slot: MemorySlot): string | undefined {
+    if (!slot.logsDirty) return undefined;
+    if (slot.dirtyBitmap) return `${dirtyPages(slot)} of ${slot.npages}`;
+    const rings = this.vm.vcpus.map(({ id, dirtyRing }) => `${dirtyRing?.used ?? 0} of vcpu ${id}`);
+    return `in rings, ${rings.join(", ")}`;
+  }
 }
+
+const BARRED =
+  "Frames where `disallow_lpage` is not 0: ragged ends, gpa and hva aligned differently, or a guest table inside.";
+
+const dirtyPages = ({ dirtyBitmap }: MemorySlot): number =>
+  dirtyBitmap?.reduce((sum, word) => sum + bitsSet(word), 0) ?? 0;
+
+const barred = (counts: Int32Array): number =>
+  counts.reduce((sum, count) => sum + (count !== 0 ? 1 : 0), 0);
 
 function flagsOf(slot: MemorySlot): readonly string[] {
   return [

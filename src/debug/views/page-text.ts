@@ -1,5 +1,19 @@
-import { accessText, describeRole, roleAccess, roleLevel, type ShadowPage } from "../../kvm";
+import {
+  accessText,
+  describeRole,
+  pteListCount,
+  roleAccess,
+  roleLevel,
+  type ShadowPage,
+  type Vm,
+} from "../../kvm";
 import { counted, hex } from "./view-node";
+
+/** What the pages of a VM's trees are called. */
+const TREES = { ept: "EPT", npt: "NPT" } as const;
+
+/** The second dimension as it is written, or nothing under shadow paging. */
+export const treeName = ({ tdp }: Vm): "EPT" | "NPT" | undefined => tdp && TREES[tdp];
 
 /** Facts of a shadow page worth a place in its row. */
 export function pageDescription(page: ShadowPage): string {
@@ -10,54 +24,99 @@ export function pageDescription(page: ShadowPage): string {
     accessText(roleAccess(page.role)),
     ...(page.unsync ? ["unsync"] : []),
     ...(page.unsyncChildren > 0 ? [`unsync_children ${page.unsyncChildren}`] : []),
+    ...(page.nxHugePageDisallowed ? ["nx_huge_page_disallowed"] : []),
     ...(page.invalid ? ["invalid"] : []),
   ];
   return marks.join(" · ");
 }
 
-/** Every field of the page, the role spelt out, as Markdown. */
-export function pageTooltip(page: ShadowPage): string {
-  const role = describeRole(page.role)
+/** Every field of the page, the role spelt out in the words of the era, as Markdown. */
+export function pageTooltip(vm: Vm, page: ShadowPage): string {
+  const role = describeRole(page.role, vm.profile.era)
     .filter(({ field, value }) => value !== 0 || field.id === "level")
     .map(({ field, value }) => `- \`${field.id} = ${value}\` — ${field.about}`);
   return [
-    `**${page.tdpMmuPage ? "TDP MMU page" : "Shadow page"}** at \`hpa:${hex(page.spt)}\``,
+    `**${kindOf(vm, page)}** at \`hpa:${hex(page.spt)}\``,
     page.direct
-      ? `Direct: maps a linear range from gfn \`${hex(page.gfn)}\`.`
+      ? `Direct: maps a linear range from gfn \`${hex(page.gfn)}\`${page.level > 1 ? " by the tables below it" : ""}.`
       : `Shadows the guest table in gfn \`${hex(page.gfn)}\`.`,
     `Role \`${hex(page.role)}\`:\n${role.join("\n")}`,
-    fieldsOf(page)
+    fieldsOf(vm, page)
       .map(([name, value]) => `- \`${name} = ${value}\``)
       .join("\n"),
   ].join("\n\n");
 }
 
+function kindOf(vm: Vm, page: ShadowPage): string {
+  const tree = treeName(vm);
+  if (page.tdpMmuPage) return `TDP MMU page${tree ? ` (${tree})` : ""}`;
+  return tree && page.direct ? `Direct shadow page (${tree})` : "Shadow page";
+}
+
+type Field = readonly [name: string, value: number | boolean | string];
+
 /**
- * Fields that mean something in this page: those of the TDP MMU shadow no guest table, and below a root
- * have neither count nor generation.
+ * Fields that mean something in this page, by the names of the era: pages of the TDP MMU shadow no guest
+ * table and have no generation, and below a root no count. A direct page is never unsync.
  */
-function fieldsOf(page: ShadowPage): readonly (readonly [string, number | boolean])[] {
-  const generation = ["mmu_valid_gen", page.mmuValidGen] as const;
-  if (page.tdpMmuPage)
-    return page.parentPtes === 0
-      ? [["tdp_mmu_root_count", page.rootCount], generation]
-      : [["tdp_mmu_page", true]];
-  return [
+function fieldsOf(vm: Vm, page: ShadowPage): readonly Field[] {
+  const disallowed: readonly Field[] = page.nxHugePageDisallowed
+    ? [["nx_huge_page_disallowed", true]]
+    : [];
+  if (page.tdpMmuPage) {
+    const root: Field = ["tdp_mmu_root_count", page.rootCount];
+    const below: Field = ["tdp_mmu_page", true];
+    return [page.parentPtes === 0 ? root : below, ...disallowed];
+  }
+  const { profile } = vm;
+  const parents = pteListCount(page.parentPtes);
+  const mayDiffer: readonly Field[] = [
     ["unsync", page.unsync],
     ["unsync_children", page.unsyncChildren],
+  ];
+  return [
+    ...(page.direct ? [] : mayDiffer),
     ["root_count", page.rootCount],
-    generation,
-    ["write_flooding_count", page.writeFloodingCount],
+    ...(profile.era === "2010" ? ([["multimapped", parents > 1]] satisfies Field[]) : []),
+    ["parent_ptes", counted(parents, "entry", "entries")],
+    ...(profile.slotBitmap ? ([["slot_bitmap", slotsOf(page)]] satisfies Field[]) : []),
+    ...(profile.invalidation === "generation"
+      ? ([["mmu_valid_gen", page.mmuValidGen]] satisfies Field[])
+      : []),
+    ...(profile.flooding === "page" && !page.direct
+      ? ([["write_flooding_count", page.writeFloodingCount]] satisfies Field[])
+      : []),
     // Only a 32-bit host counts.
-    ...(page.clearSpteCount > 0 ? [["clear_spte_count", page.clearSpteCount] as const] : []),
+    ...(page.clearSpteCount > 0
+      ? ([["clear_spte_count", page.clearSpteCount]] satisfies Field[])
+      : []),
+    ...disallowed,
   ];
 }
 
-export function spokenPage(page: ShadowPage): string {
+/** The slots whose bit is set: `0x5 (slots 0, 2)`. */
+function slotsOf({ slotBitmap }: ShadowPage): string {
+  const word = slotBitmap >>> 0;
+  const slots = Array.from({ length: 32 }, (_, id) => id).filter((id) => (word >>> id) & 1);
+  if (slots.length === 0) return hex(word);
+  return `${hex(word)} (${slots.length === 1 ? "slot" : "slots"} ${slots.join(", ")})`;
+}
+
+/** For a screen reader. */
+export function spokenPage(vm: Vm, page: ShadowPage): string {
+  const tree = treeName(vm);
+  const marks = [
+    ...(page.nxHugePageDisallowed ? ["huge page disallowed"] : []),
+    ...(page.invalid ? ["invalid"] : []),
+  ];
+  const level = `level ${roleLevel(page.role)}`;
+  const frame = `guest frame ${page.gfn.toString(16)} hex`;
+  if (tree && page.direct) return [`${tree} page`, level, frame, ...marks].join(", ");
   const state = page.unsync
     ? "unsync"
     : page.unsyncChildren > 0
       ? `${counted(page.unsyncChildren, "entry leads", "entries lead")} to unsync pages`
       : "in sync";
-  return `shadow page, level ${roleLevel(page.role)}, guest frame ${page.gfn.toString(16)} hex, ${page.direct ? "direct" : "shadowing a guest table"}, ${state}`;
+  const what = page.direct ? ["direct"] : ["shadowing a guest table", state];
+  return ["shadow page", level, frame, ...what, ...marks].join(", ");
 }

@@ -1,4 +1,6 @@
 import {
+  EPT_MEMORY_TYPE_BIT,
+  eptMemoryType,
   gpteAddress,
   gpteBytes,
   gpteFormat,
@@ -28,12 +30,14 @@ export type EntryKind = "empty" | "table" | "leaf" | "mmio";
 /** One spte, with the guest entry it mirrors as that stands now. */
 export interface ShadowEntry {
   readonly format: SpteFormat;
+  /** In the second dimension, under EPT or NPT: addresses are guest-physical. */
+  readonly tdp: boolean;
   readonly page: ShadowPage;
   readonly index: number;
   readonly kind: EntryKind;
   readonly lo: number;
   readonly hi: number;
-  /** First linear address (of a direct root: physical address) it translates. */
+  /** First address it translates: linear, or guest-physical below a direct root. */
   readonly gva: bigint;
   /** The guest entry behind it; absent in direct pages, which have none. */
   readonly gpte?: { readonly address: number; readonly value: bigint };
@@ -43,6 +47,8 @@ export interface ShadowEntry {
 export type ReadGuest = (at: Gpa, bytes: 4 | 8) => bigint | undefined;
 
 const bitsOfPage = 12;
+/** Bit 6 of an EPT leaf (SDM 3C 30.3.7). */
+const IGNORE_PAT = 0x40;
 export const spanBits = (level: number): bigint => BigInt(bitsOfPage + 9 * (level - 1));
 
 /**
@@ -59,7 +65,7 @@ export function entryGva(base: bigint, page: ShadowPage, index: number): bigint 
 }
 
 export function readEntry(
-  { words, format }: Vm,
+  { words, format, tdp }: Vm,
   read: ReadGuest,
   page: ShadowPage,
   index: number,
@@ -69,6 +75,7 @@ export function readEntry(
   const hi = words[2 * (page.base + index) + 1] ?? 0;
   const entry = {
     format,
+    tdp: tdp !== undefined,
     page,
     index,
     kind: kindOf(format, page, lo, hi),
@@ -142,19 +149,38 @@ function whyWritable(entry: ShadowEntry, inherited: number): string {
   if (!(inherited & ACC.write)) return "a table above denies writes";
   if (!(gpte & 0x40n)) return "gpte.D is clear: the first write must be seen to set it";
   if (!entry.format.isHostWritable(entry.lo, entry.hi)) return "the host page is read-only";
-  if (!entry.format.isMmuWritable(entry.lo, entry.hi))
-    return "the page it maps is a guest page table that is shadowed";
-  return "writes are logged";
+  if (entry.format.isMmuWritable(entry.lo, entry.hi)) return "writes are logged";
+  const table = "the page it maps is a guest page table that is shadowed";
+  // Without the bit that tells them apart (2010) it may be either.
+  const { mmuWritableLo, mmuWritableHi } = entry.format;
+  return mmuWritableLo | mmuWritableHi ? table : `${table}, or its writes are logged`;
 }
 
-/** Rows of named bits that apply to an spte at this level. */
+/** Rows of named bits that apply to an spte at this level; the bits of an EPT memory type are one row. */
 export function spteRows(entry: ShadowEntry): readonly EntryBit[] {
   const leaf = entry.kind === "leaf";
   return entry.format.bits
     .filter(
       (row) => row.where === "all" || (leaf && (row.where === "leaf" || entry.page.level > 1)),
     )
-    .map((row) => ({ ...row, flag: row.id.toUpperCase(), sdm: row.source }));
+    .flatMap((row): readonly EntryBit[] => {
+      if (!/^mt\d$/.test(row.id)) return [{ ...row, flag: row.id.toUpperCase(), sdm: row.source }];
+      return row.id === "mt0" ? [memoryTypeRow(entry.lo)] : [];
+    });
+}
+
+function memoryTypeRow(lo: number): EntryBit {
+  const { short, name } = eptMemoryType(lo);
+  return {
+    bit: EPT_MEMORY_TYPE_BIT,
+    width: 3,
+    id: "mt",
+    flag: short,
+    name: `memory type ${name}`,
+    sdm: "SDM 3C 30.3.7",
+    on: lo & IGNORE_PAT ? "whatever the guest's PAT says" : "combined with the guest's PAT",
+    off: "whatever the guest's PAT says",
+  };
 }
 
 export function gpteRows(entry: ShadowEntry): readonly EntryBit[] {
@@ -186,7 +212,11 @@ export function entryTooltip(entry: ShadowEntry): string {
     parts.push(`**gpte** \`${hex(entry.gpte.value)}\` at \`gpa:${hex(entry.gpte.address)}\``);
     parts.push(list(describeBits(gpteRows(entry), entry.gpte.value)));
   } else if (entry.kind === "leaf") {
-    parts.push("No gpte: the page is direct and maps a linear range.");
+    parts.push(
+      entry.tdp
+        ? "No gpte: this tree takes gpa to hpa. The guest's own tables are walked apart from it."
+        : "No gpte: the page is direct and maps a linear range.",
+    );
   }
   const differ = differences(entry);
   if (differ.length > 0) parts.push(`**Differs**\n${list(differ)}`);
@@ -197,9 +227,9 @@ export function entryTooltip(entry: ShadowEntry): string {
 export function spokenEntry(entry: ShadowEntry): string {
   const differ = differences(entry);
   return [
-    `shadow entry ${entry.index}`,
+    `${entry.tdp ? "spte" : "shadow entry"} ${entry.index}`,
     `level ${entry.page.level}`,
-    `address ${entry.gva.toString(16)} hex`,
+    `${entry.tdp ? "guest physical " : ""}address ${entry.gva.toString(16)} hex`,
     spokenBits(spteRows(entry), spteWord(entry)),
     ...(differ.length > 0 ? [`differs from the guest entry: ${differ.join("; ")}`] : []),
   ].join(", ");

@@ -1,7 +1,7 @@
 import { isLeaf, type Root, type ShadowPage, sptePfn, type Vm } from "../../kvm";
 import { hpaOf, pfn } from "../../x86";
 import type { Changes } from "./changes";
-import { pageDescription, pageTooltip, spokenPage } from "./page-text";
+import { pageDescription, pageTooltip, spokenPage, treeName } from "./page-text";
 import { type ReadGuest, readEntry, type ShadowEntry, spteRights } from "./shadow-entry";
 import { leafNode, runNode } from "./spte-nodes";
 import { isCurrent, rootId } from "./upward";
@@ -72,18 +72,33 @@ export class ShadowRootsView {
 
   /** A PAE root has a row for each of its pages, as each is a root of its own. */
   private rootNodes(vcpu: number, slot: number, root: Root): ViewNode[] {
-    const held = slot === 0 ? `vcpu ${vcpu}` : `vcpu ${vcpu}, cached ${slot}`;
+    const held = slot === 0 ? `vcpu ${vcpu}` : `vcpu ${vcpu} · prev_roots[${slot - 1}]`;
     if (root.kind === "none") return [];
     if (root.kind === "dummy") {
       const text = `CR3 ${hex(root.pgd)} is in no memslot`;
       return [this.plain(rootId(vcpu, slot), `dummy root · ${held}`, text, "warning")];
     }
+    const tree = treeName(this.vm);
     const pages = root.kind === "pae" ? root.pages : [root.page];
     return pages.flatMap((page, i) => {
       if (!page) return [];
       const which = root.kind === "pae" ? `pae_root[${i}] · ` : "";
       const node = this.pageNode(rootId(vcpu, slot, i), `${which}${held}`, page);
-      return [{ ...node, icon: slot === 0 ? "type-hierarchy" : "history", context: "root sp" }];
+      const { facts, about } = tree
+        ? { facts: `${tree}, gpa → hpa`, about: `The ${tree} root` }
+        : { facts: `cr3 ${hex(root.pgd)}`, about: `The root for CR3 \`${hex(root.pgd)}\`` };
+      const kept =
+        slot === 0 ? `in use by vcpu ${vcpu}` : `kept by vcpu ${vcpu} for a quick return`;
+      return [
+        {
+          ...node,
+          description: `${facts} · ${node.description}`,
+          tooltip: `${about}, ${kept}.\n\n${node.tooltip}`,
+          spoken: `root ${kept}, ${node.spoken}`,
+          icon: slot === 0 ? "type-hierarchy" : "history",
+          context: "root sp",
+        },
+      ];
     });
   }
 
@@ -152,8 +167,8 @@ export class ShadowRootsView {
       id,
       label,
       description: pageDescription(page),
-      tooltip: pageTooltip(page),
-      spoken: spokenPage(page),
+      tooltip: pageTooltip(this.vm, page),
+      spoken: spokenPage(this.vm, page),
       icon: page.unsync ? "warning" : "table",
       context: "sp",
       children: "collapsed",

@@ -107,7 +107,8 @@ export class SptesView {
     const entry = readEntry(this.vm, this.read, page, index, 0n);
     const [place, ...others] = placesOf(this.vm, page, index);
     const root = place?.current ? "" : " in a cached root";
-    const where = place ? `${hex(place.gva)}${root}` : "not reachable";
+    // Below a root of the second dimension the address is that of the gfn.
+    const where = place ? `${entry.tdp ? "gpa " : ""}${hex(place.gva)}${root}` : "not reachable";
     const more = others.length > 0 ? ` (+${others.length})` : "";
     const label = `gfn ${hex(page.gfnAt(index))} · ${where}${more}`;
     const { reveal, watch, ...node } = leafNode(

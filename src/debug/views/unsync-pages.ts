@@ -1,7 +1,7 @@
 import { type ShadowPage, sptePfn, type Vm } from "../../kvm";
 import { hpaOf, pfn } from "../../x86";
 import type { Changes } from "./changes";
-import { pageDescription, pageTooltip, spokenPage } from "./page-text";
+import { pageDescription, pageTooltip, spokenPage, treeName } from "./page-text";
 import {
   differences,
   gpteRights,
@@ -33,6 +33,8 @@ export class UnsyncView {
   ) {}
 
   page(request: ViewRequest): ViewPage {
+    const tree = treeName(this.vm);
+    if (tree) return { ...NOTHING, badge: 0, message: emptyByNature(tree) };
     const badge = this.vm.stats.mmu_unsync;
     const nodes = request.parent === undefined ? this.roots() : this.below(request.parent);
     if (!nodes) return NOTHING;
@@ -53,7 +55,7 @@ export class UnsyncView {
     return this.vm.vcpus.flatMap(({ id, mmu }) =>
       [mmu.root, ...mmu.prevRoots].flatMap((each, slot) => {
         if (each.kind !== "page" || !hasUnsync(each.page)) return [];
-        const held = slot === 0 ? `root of vcpu ${id}` : `cached root ${slot} of vcpu ${id}`;
+        const held = slot === 0 ? `root of vcpu ${id}` : `prev_roots[${slot - 1}] of vcpu ${id}`;
         return [this.pageNode(`unsync/${id}.${slot}`, held, each.page)];
       }),
     );
@@ -112,8 +114,8 @@ export class UnsyncView {
       description: page.unsync
         ? pageDescription(page)
         : `${counted(page.unsyncChildren, "unsync child", "unsync children")} · ${pageDescription(page)}`,
-      tooltip: pageTooltip(page),
-      spoken: spokenPage(page),
+      tooltip: pageTooltip(this.vm, page),
+      spoken: spokenPage(this.vm, page),
       icon: page.unsync ? "warning" : "table",
       context: page.unsync ? "unsync sp" : "sp",
       children: page.unsync ? "collapsed" : "expanded",
@@ -133,6 +135,9 @@ export class UnsyncView {
     return this.vm.findPage(hpaOf(pfn(sptePfn(entry.lo, entry.hi))));
   }
 }
+
+const emptyByNature = (tree: string): string =>
+  `Empty by nature under ${tree}: no guest table is shadowed, so none can be out of sync.`;
 
 const hasUnsync = (page: ShadowPage): boolean => page.unsync || page.unsyncChildren > 0;
 

@@ -8,7 +8,7 @@ import { SptesView } from "./sptes";
 import { UnsyncView } from "./unsync-pages";
 import type { ViewId, ViewPage, ViewRequest } from "./view-node";
 
-const NO_HYPERVISOR = 'There is no shadow MMU: the guest runs with "mmu": "none".';
+const NO_HYPERVISOR = 'There is no hypervisor: the guest runs with "mmu": "none".';
 
 /** The content of the four tree views, from one machine. Looking changes nothing. */
 export class Views {

@@ -1,4 +1,5 @@
 import { ACC } from "../../x86";
+import type { Era } from "../profile";
 
 /** `role.word` of a shadow page: 32 bits, layout in `ROLE_FIELDS`. Equal words mean interchangeable pages. */
 export type RoleWord = number;
@@ -91,10 +92,37 @@ export function childRole(
 export const accessText = (access: number): string =>
   `${access & ACC.write ? "w" : "-"}${access & ACC.user ? "u" : "-"}${access & ACC.exec ? "x" : "-"}`;
 
-/** Every field of a role with its value, for views. */
-export function describeRole(role: RoleWord): readonly { field: RoleField; value: number }[] {
-  return ROLE_FIELDS.map((field) => ({
-    field,
-    value: (role >>> field.shift) & (2 ** field.width - 1),
-  }));
+/**
+ * What older kernels called a field, and what it held there: `cr4_pae` is `has_4_byte_gpte` the other
+ * way round, and 0 in direct pages. Fields that are not here they did not have.
+ */
+const OLDER_FIELDS: Readonly<Record<string, Partial<RoleField>>> = {
+  level: {},
+  has_4_byte_gpte: { id: "cr4_pae", about: "CR4.PAE for which the page is valid: 64-bit gptes" },
+  quadrant: {},
+  direct: {},
+  access: {},
+  invalid: {},
+  efer_nx: { id: "nxe", about: "EFER.NXE for which the page is valid" },
+  cr0_wp: {},
+};
+const FIELDS_OF: Readonly<Record<Era, Readonly<Record<string, Partial<RoleField>>> | undefined>> = {
+  "2010": OLDER_FIELDS,
+  "2012": { ...OLDER_FIELDS, smep_andnot_wp: {} },
+  modern: undefined,
+};
+
+/** Every field of a role with its value, for views: by the names of the era. */
+export function describeRole(
+  role: RoleWord,
+  era: Era = "modern",
+): readonly { field: RoleField; value: number }[] {
+  const older = FIELDS_OF[era];
+  return ROLE_FIELDS.filter(({ id }) => !older || Object.hasOwn(older, id)).map((today) => {
+    const field: RoleField = { ...today, ...older?.[today.id] };
+    const value = (role >>> field.shift) & (2 ** field.width - 1);
+    return field.id === "cr4_pae"
+      ? { field, value: role & ROLE.direct ? 0 : 1 - value }
+      : { field, value };
+  });
 }

@@ -1,4 +1,5 @@
 import type { Era } from "../profile";
+import { eptMemoryType } from "./memory-type";
 import { isLeaf, LARGE, PFN_HI, PFN_HI_UNIT, pfnHi, pfnLo, WRITABLE } from "./spte";
 import type { SpteBit } from "./spte-bits";
 import { type SpteHardware, type SpteLayout, spteLayout } from "./spte-layout";
@@ -236,14 +237,16 @@ export class SpteFormat {
     const user = this.hardware === "ept" ? "" : lo & this.user ? "u" : "-";
     return `${lo & 1 ? "r" : "-"}${lo & WRITABLE ? "w" : "-"}${this.isExecutable(lo, hi) ? "x" : "-"}${user}`;
   }
-  /** Ids of the bits that are set, in the order of the table: `p u a host-w mmu-p`. */
+  /** Ids of the bits that are set, in the order of the table, a memory type by its name: `p u a host-w mmu-p`. */
   flags(spte: bigint, level: number): readonly string[] {
     const leaf = level === 1 || (spte & BigInt(LARGE)) !== 0n;
     const applies = (row: SpteBit): boolean =>
       row.where === "all" || (row.where === "leaf" ? leaf : leaf && level > 1);
-    return this.bits
-      .filter((row) => applies(row) && (spte >> BigInt(row.bit)) & 1n)
-      .map((r) => r.id);
+    const memoryType = eptMemoryType(Number(spte & 0xffn)).short.toLowerCase();
+    return this.bits.filter(applies).flatMap(({ bit, id }) => {
+      if (/^mt\d$/.test(id)) return id === "mt0" ? [memoryType] : [];
+      return (spte >> BigInt(bit)) & 1n ? [id] : [];
+    });
   }
 }
 

@@ -58,7 +58,7 @@ describe("the views", () => {
     const tour = stoppedAtUnsync();
     const { all, below } = viewer(tour);
     const [root] = all("shadowRoots");
-    assert.match(root?.description ?? "", /^level 4 · gfn 0x[0-9a-f]+ · wux/);
+    assert.match(root?.description ?? "", /^cr3 0x[0-9a-f]+ · level 4 · gfn 0x[0-9a-f]+ · wux/);
     assert.match(root?.tooltip ?? "", /`efer_nx = 1`/);
     const nodes = root ? below("shadowRoots", root) : [];
     assert.ok(nodes.some((n) => n.context === "run"));
@@ -232,7 +232,7 @@ describe("the views", () => {
     for (const view of ["shadowRoots", "sptes", "unsync", "memslots"] as const)
       assert.match(
         new Views().page(view, { start: 0, count: 10 }, tour.scope).message ?? "",
-        /no shadow MMU/,
+        /no hypervisor/,
       );
   });
 });

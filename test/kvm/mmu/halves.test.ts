@@ -42,12 +42,12 @@ describe("sptes of a 32-bit host", () => {
     assert.equal(page.clearSpteCount, 0);
     performHostAction(g.process, g.trace, "swap-out", g.vm.slots[0]!.hvaOf(gfn(9)));
     assert.equal(page.clearSpteCount, 1);
-    assert.match(pageTooltip(page), /`clear_spte_count = 1`/);
+    assert.match(pageTooltip(g.vm, page), /`clear_spte_count = 1`/);
     const other = firstGuest(checked).enter();
     other.read(3, 0x5000);
     performHostAction(other.process, other.trace, "swap-out", other.vm.slots[0]!.hvaOf(gfn(9)));
     assert.equal(leafPage(other).clearSpteCount, 0);
-    assert.doesNotMatch(pageTooltip(leafPage(other)), /clear_spte_count/);
+    assert.doesNotMatch(pageTooltip(other.vm, leafPage(other)), /clear_spte_count/);
   });
 
   it("F-079 an entry that becomes empty is not present as soon as half of it is stored", () => {
