@@ -3,7 +3,7 @@
 //   npm run features -- --from FILE [--from …]  prints the results of earlier runs of scripts/run-mocha.mjs
 //   npm run features -- --rows F-04,F-112       only rows whose ids begin so
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 
@@ -27,6 +27,9 @@ if (run("esbuild.mjs") !== 0) process.exit(1);
 if (!files) {
   mkdirSync("test-output", { recursive: true });
   files = ["test-output/features.json"];
+  // Results of an earlier run are no results.
+  rmSync(files[0], { force: true });
   run("scripts/run-mocha.mjs", files[0], ...suites());
+  if (!existsSync(files[0])) process.exit(1);
 }
 process.exitCode = run("out/test/features/features.main.js", values.rows, ...files);
