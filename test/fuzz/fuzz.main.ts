@@ -16,7 +16,7 @@ const { values } = parseArgs({
     program: { type: "string" },
     mmu: { type: "string", default: ENGINES.join(",") },
     mode: { type: "string", default: MODES.join(",") },
-    era: { type: "string", default: "modern" },
+    era: { type: "string", default: ERAS.join(",") },
     check: { type: "string", default: "16" },
     failures: { type: "string", default: "1" },
     unshrunk: { type: "boolean", default: false },

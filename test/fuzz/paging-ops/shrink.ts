@@ -73,6 +73,8 @@ function* simplerSetups(setup: Setup): Iterable<Partial<Setup>> {
   yield { gigabytePages: true };
   yield { pse36: true };
   yield { largeKernel: false };
+  yield { backing: "anonymous" };
+  yield { knobs: {} };
 }
 
 function* simplerSteps(step: Step): Iterable<Step> {

@@ -3,6 +3,7 @@ import {
   ENDLESS,
   ENGINES,
   type EngineName,
+  ERAS,
   type Era,
   MODES,
   type Mode,
@@ -34,7 +35,7 @@ export interface Supported {
 /** What the product can run of all the combinations. */
 export function supportedKinds(
   engines: readonly EngineName[] = ENGINES,
-  eras: readonly Era[] = ["modern"],
+  eras: readonly Era[] = ERAS,
   modes: readonly Mode[] = MODES,
 ): Supported {
   const refusals = new Set<string>();

@@ -5,7 +5,7 @@ import type { GuestKind } from "../supported";
 import type { World } from "../world";
 import { ACCESS_MENU } from "./accesses";
 import { HOST_MENU } from "./host";
-import { withRace } from "./races";
+import { RACE_MENU, withRace } from "./races";
 import { flipPagingAmong, REGISTER_MENU, switchModeAmong } from "./registers";
 import { type Generator, Scene } from "./scene";
 import { stepsToMap, TABLE_MENU } from "./tables";
@@ -18,7 +18,6 @@ export function anySetup(random: Random, kinds: readonly GuestKind[]): Setup {
   return {
     mmu,
     era,
-    tdpMmu: !random.oneIn(3),
     resched: random.pick([0, 0, 3, 40]),
     mode,
     tlb: Array.from({ length: vcpus }, () => random.pick([0, 1, 16, ENDLESS])),
@@ -31,16 +30,16 @@ export function anySetup(random: Random, kinds: readonly GuestKind[]): Setup {
     pse36: !random.oneIn(4),
     largeKernel: random.oneIn(2),
     knobs: anyKnobs(random),
+    tdpMmu: !random.oneIn(3),
   };
 }
 
 /** Mostly as usual. */
 function anyKnobs(random: Random): Knobs {
   return {
+    ...(random.oneIn(4) ? { eptad: false } : {}),
     ...(random.oneIn(4) ? { eagerPageSplit: true } : {}),
-    ...(random.oneIn(4) ? { eptad: false } : {}),
     ...(random.oneIn(3) ? { pml: false } : {}),
-    ...(random.oneIn(4) ? { eptad: false } : {}),
     ...(random.oneIn(4) ? { nxHugePages: true, nxHugePagesRecoveryRatio: 2 } : {}),
   };
 }
@@ -66,7 +65,7 @@ export class Author {
       ...ACCESS_MENU,
       ...TABLE_MENU,
       ...REGISTER_MENU,
-      ...(world.subject.vm ? HOST_MENU : []),
+      ...(world.subject.vm ? [...HOST_MENU, ...RACE_MENU] : []),
       [switchModeAmong(modes), modes.length > 1 ? 0.5 : 0] as const,
       [flipPagingAmong(modes), modes.length > 1 ? 0.7 : 0] as const,
     ];

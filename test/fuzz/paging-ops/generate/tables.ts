@@ -1,5 +1,5 @@
 import { POOL, ROOTS } from "../layout";
-import { entryAddress, target } from "../plain-walk";
+import { entryAddress, shiftOf, target } from "../plain-walk";
 import type { Step } from "../steps";
 import { anyEntryValue, anyFlag, anyRoot, goodEntry, largeEntry, NX } from "./entries";
 import type { Generator, Scene } from "./scene";
@@ -142,6 +142,35 @@ const mapLarge: Generator = (scene) => {
   return change(scene, vcpu, step.gpa, largeEntry(scene, level) | nx, va);
 };
 
+/** A large page is used here and there, in every way: its D bit comes with the first write. */
+const useLarge: Generator = (scene) => {
+  const { random } = scene;
+  const vcpu = scene.anyVcpu();
+  const { mode } = scene.geometry(vcpu);
+  if (scene.mode(vcpu) === "none") return [];
+  const pages = [1, 2, 3, 4]
+    .map(() => scene.anyAddress(vcpu))
+    .filter((va) => {
+      const last = scene.path(vcpu, va).at(-1);
+      return last !== undefined && last.level > 1 && ((last.entry ?? 0n) & 0x81n) === 0x81n;
+    });
+  const [va] = pages;
+  if (va === undefined) return mapLarge(scene);
+  const size = 1n << BigInt(shiftOf(mode, 2));
+  const look = (): Step => ({
+    op: "access",
+    vcpu,
+    kind: random.pick(["read", "read", "write", "fetch"] as const),
+    cpl: random.pick([0, 3] as const),
+    // Another page of the same large one.
+    va: (va & ~(size - 1n)) + BigInt(random.pick(NEAR) * 4096 + 64),
+    value: random.u64() & ~1n,
+  });
+  return [look(), look(), look(), look()];
+};
+/** Pages of a large page: most of them near each other. */
+const NEAR = [0, 1, 2, 3, 5, 16, 100, 511];
+
 /** Lets two entries lead to one table or page, as address spaces that share do. */
 const share: Generator = (scene) => {
   const vcpu = scene.anyVcpu();
@@ -210,6 +239,7 @@ export const TABLE_MENU: readonly (readonly [Generator, number])[] = [
   [mapFully, 5],
   [lookTooEarly, 10],
   [mapLarge, 4],
+  [useLarge, 5],
   [share, 5],
   [recycle, 2],
   [flood, 1],
