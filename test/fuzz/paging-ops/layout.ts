@@ -15,6 +15,11 @@ export const POOL: readonly number[] = [
   ...[SLOT_PAGES, SLOT_PAGES + 1],
   ...run(SLOT_PAGES + 16, 10),
 ];
+/**
+ * Frames that entries map and that the kernel never looks at: no spte but those of user addresses leads
+ * to them. They lie together, as a hypervisor also maps what is near.
+ */
+export const DATA: readonly number[] = [...run(0x40, 8), ...run(SLOT_PAGES + 0x40, 8)];
 /** CR3 is one of these. */
 export const ROOTS: readonly number[] = [16, 17, SLOT_PAGES + 16];
 /** The kernel's tables: outside the pool, and not at the places that addresses in large pages reach. */

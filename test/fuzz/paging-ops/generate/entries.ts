@@ -1,4 +1,4 @@
-import { ROOTS, SLOT_PAGES } from "../layout";
+import { DATA, ROOTS, SLOT_PAGES } from "../layout";
 import type { Scene } from "./scene";
 
 const P_W_U = 0x7n;
@@ -35,7 +35,8 @@ export function anyEntryValue(scene: Scene, vcpu: number): bigint {
 export function goodEntry(scene: Scene, vcpu: number, level: number): bigint {
   const { random } = scene;
   const { mode } = scene.geometry(vcpu);
-  const frame = BigInt(scene.anyFrame()) << 12n;
+  const frame =
+    BigInt(level === 1 && random.oneIn(2) ? random.pick(DATA) : scene.anyFrame()) << 12n;
   if (mode === "PAE" && level === 3) return frame | 1n;
   const rights = random.oneIn(4) ? random.pick([0x3n, 0x5n, 0x1n]) : P_W_U;
   return frame | rights | (random.oneIn(3) ? 0n : A_D);

@@ -1,6 +1,6 @@
 import type { HostAction } from "../../../../src/host";
 import { profileOf } from "../../../../src/kvm";
-import { POOL, RAM_PAGES, SLOT_PAGES } from "../layout";
+import { DATA, POOL, RAM_PAGES, SLOT_PAGES } from "../layout";
 import type { BareStep, Step } from "../steps";
 import type { Generator, Scene } from "./scene";
 
@@ -22,9 +22,11 @@ function readOnly(scene: Scene): number {
   return "era" in profile ? profile.slotFlags & READ_ONLY : 0;
 }
 
-/** Page of RAM behind a frame of the pool, wherever its slot is now. */
+/** Page of RAM behind a frame in use, wherever its slot is now. */
 const anyPage = (scene: Scene): number =>
-  scene.random.oneIn(10) ? scene.random.below(RAM_PAGES) : scene.random.pick(POOL);
+  scene.random.oneIn(10)
+    ? scene.random.below(RAM_PAGES)
+    : scene.random.pick(scene.random.oneIn(2) ? POOL : DATA);
 
 export const anyHostAction = (scene: Scene): BareStep => ({
   op: "host",
@@ -92,11 +94,16 @@ const writeLogged: Generator = (scene) => {
   const logging = world.memory.slots.filter(({ flags }) => flags & LOGS);
   if (logging.length === 0) return [];
   const { id, base, backing, pages } = random.pick(logging);
-  const inSlot = POOL.filter((page) => page >= backing && page < backing + pages);
-  const gpa = (base + random.pick(inSlot) - backing) * 4096 + 8 * random.below(512);
-  const write = (): Step => scene.kernelStore(vcpu, gpa, random.u64() & ~1n, 8);
+  const page = random.pick(
+    [...POOL, ...DATA].filter((one) => one >= backing && one < backing + pages),
+  );
+  const gpa = (base + page - backing) * 4096 + 8 * random.below(512);
+  const write = () => scene.kernelStore(vcpu, gpa, random.u64() & ~1n, 8);
   const take: Step = { op: "dirty-log", id };
-  return [write(), take, write(), take];
+  if (random.oneIn(2)) return [write(), take, write(), take];
+  // What taking the log made an spte forget must not be forgotten when the page goes.
+  const { value, ...read } = write();
+  return [write(), take, { op: "host", action: "swap-out", page }, { ...read, kind: "read" }];
 };
 
 const clearLog: Generator = (scene) => {
@@ -150,9 +157,9 @@ export const HOST_MENU: readonly (readonly [Generator, number])[] = [
   [age, 1],
   [mergeZeros, 0.7],
   [changeSlot, 1],
-  [logFirstSlot, 0.3],
+  [logFirstSlot, 0.8],
   [takeLog, 1],
-  [writeLogged, 2],
+  [writeLogged, 3],
   [clearLog, 1],
   [setManualProtect, 0.3],
   [shrink, 0.3],

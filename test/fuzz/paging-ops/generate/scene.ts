@@ -1,6 +1,6 @@
 import type { Random } from "../../random";
 import { addressesOf, type Geometry, geometryOf, kernelBase } from "../geometry";
-import { HOLES, POOL, SLOT_PAGES } from "../layout";
+import { DATA, HOLES, POOL, SLOT_PAGES } from "../layout";
 import { pathOf } from "../path";
 import type { PlainVcpu } from "../plain-vcpu";
 import { MODES, type Mode } from "../setup";
@@ -45,6 +45,7 @@ export class Scene {
   /** A frame number as an entry may hold it: mostly the pool, sometimes elsewhere. */
   anyFrame(): number {
     const { random } = this;
+    if (random.oneIn(6)) return random.pick(DATA);
     if (random.oneIn(14)) return random.pick(HOLES);
     return random.oneIn(14) ? random.pick([0, SLOT_PAGES]) : random.pick(POOL);
   }
