@@ -3,6 +3,7 @@ import type { MemorySlot } from "../../memslots";
 import { tdpLeavesOf } from "../../tdp/leaves";
 import { leavesOf } from "../rmap";
 import { type Sptep, WRITABLE } from "../spte";
+import { AD_KIND } from "../spte-format";
 import type { MmuState } from "../state";
 import type { VmInvariant } from "./invariant";
 import { hex } from "./invariant";
@@ -52,12 +53,13 @@ function placesOf(state: MmuState, frame: Pfn): { slot: MemorySlot; gfn: Gfn }[]
 
 /**
  * Writes are allowed, or were until the entry gave its access up to tell whether it is used: ageing
- * flushes nothing, and a miss gives W back.
+ * flushes nothing. A read gives R and X back, and only a write W; MMU-writable says that it may.
  */
 function isWritable({ words, format }: MmuState, sptep: Sptep): boolean {
   const lo = words[2 * sptep]!;
   const hi = words[2 * sptep + 1]!;
-  return (lo & WRITABLE) !== 0 || (format.isAccessTracked(lo, hi) && format.isMmuWritable(lo, hi));
+  const aged = (hi & AD_KIND.mask) === AD_KIND.disabled && format.isMmuWritable(lo, hi);
+  return (lo & WRITABLE) !== 0 || aged;
 }
 
 /** Class T: what the TLBs may hold. Those of a vCPU that has yet to flush before its entry are passed over. */
