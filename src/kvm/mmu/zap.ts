@@ -2,6 +2,7 @@ import { invalidateTdpRoots } from "../tdp/roots";
 import { tdpZapAll, zapInvalidatedRoots } from "../tdp/zap";
 import { unaccountShadowed } from "./account";
 import { announceDrop, announcePage, type DropReason, reachPoint } from "./announce";
+import { syncHardwareLogs } from "./dirty/pml";
 import { unaccountNxHugePage } from "./nx-huge-pages";
 import { unlinkChild, unlinkParents } from "./parents";
 import { dropSpte } from "./rmap";
@@ -145,6 +146,8 @@ function zapAllFast(state: MmuState): void {
   state.mmuValidGen ^= 1;
   if (state.tdpMmu) invalidateTdpRoots(state);
   state.requestAll("freeObsoleteRoots");
+  // The request takes vCPUs out of the guest, and what their processors logged belongs to the slot that goes.
+  syncHardwareLogs(state);
   zapObsolete(state);
   if (state.tdpMmu) zapInvalidatedRoots(state);
 }
