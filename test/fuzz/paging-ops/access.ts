@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Coverage } from "./coverage";
 import { type Legal, legalOutcomes } from "./legal-outcomes";
-import { linearAddress } from "./plain-walk";
+import { hasPdpteRegisters, linearAddress } from "./plain-walk";
 import type { Outcome } from "./processor";
 import { judgeRaced } from "./raced-access";
 import type { AccessStep } from "./steps";
@@ -17,6 +17,7 @@ export function accessBoth(world: World, asked: AccessStep, coverage: Coverage |
   if (va === undefined) return;
   const step = { ...asked, va };
   const before = listLegal(world, step);
+  if (marksItsPdpte(world, step, before)) return;
   const { now } = world.memory;
   // Inside another's step the access may have to wait for that to end.
   const tries = world.underWay.length > 0 ? WAITING_TRIES : undefined;
@@ -34,6 +35,17 @@ export function accessBoth(world: World, asked: AccessStep, coverage: Coverage |
   if (got.kind === "fault" && (got.error & 9) === 1) world.vcpus[step.vcpu]!.flushPage(step.va);
   coverage?.count("outcomes", outcomeName(got, verdict.legal));
   if (raced) coverage?.count("outcomes", "with another actor in between");
+}
+
+/**
+ * A PDPTE in memory that is a lower entry of the same walk too: the A bit set in it is reserved when the walk
+ * begins again, as it does after an exit. Whether it does is not for the guest to know: left out.
+ */
+function marksItsPdpte(world: World, step: AccessStep, outcomes: readonly Legal[]): boolean {
+  const { mode, cr3 } = world.vcpus[step.vcpu]!;
+  if (mode !== "PAE" || hasPdpteRegisters(world.setup)) return false;
+  const at = Number(cr3 & 0xffffffe0n) + 8 * Number((step.va >> 30n) & 3n);
+  return outcomes.some((one) => one.kind === "reaches" && one.marks.some(({ gpa }) => gpa === at));
 }
 
 /** Attempts of an access that another actor may keep from ending. */

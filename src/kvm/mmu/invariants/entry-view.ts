@@ -1,10 +1,20 @@
 import { ACC, type Entry, type Gfn, gfn, pagesPerLevel } from "../../../x86";
 import type { MemorySlot } from "../../memslots";
 import { gpteAddress, gpteBytes } from "../guest-entry";
+import type { PteList } from "../pte-list";
 import { slotOf } from "../rmap";
 import type { ShadowPage } from "../shadow-page";
 import { isLeaf, type Sptep, sptePfn, spteValue, WRITABLE } from "../spte";
 import type { MmuState } from "../state";
+
+/** Longer lists are looked up in, not gone through. */
+const SHORT_LIST = 16;
+
+function countEach(list: readonly Sptep[]): ReadonlyMap<Sptep, number> {
+  const counts = new Map<Sptep, number>();
+  for (const entry of list) counts.set(entry, (counts.get(entry) ?? 0) + 1);
+  return counts;
+}
 
 /** One entry of a shadow page as the checks see it; a checker moves one object over all entries. */
 export class EntryView {
@@ -16,7 +26,22 @@ export class EntryView {
   private gptePresent = false;
   private readonly entry: Entry = { lo: 0, hi: 0 };
 
+  /** Entries of long lists and how often each is there: made once for the life of the view. */
+  private readonly long = new Map<PteList, ReadonlyMap<Sptep, number>>();
+
   constructor(readonly state: MmuState) {}
+
+  /** How often a list names this entry. */
+  timesIn(list: PteList): number {
+    if (typeof list === "number") return list === this.sptep ? 1 : 0;
+    if (list.length <= SHORT_LIST) return list.filter((entry) => entry === this.sptep).length;
+    let counts = this.long.get(list);
+    if (!counts) {
+      counts = countEach(list);
+      this.long.set(list, counts);
+    }
+    return counts.get(this.sptep) ?? 0;
+  }
 
   moveTo(page: ShadowPage, index: number): void {
     this.page = page;

@@ -4,7 +4,6 @@ import { pteListCount, pteListEntries } from "../pte-list";
 import { rmapHead } from "../rmap";
 import { roleAccess } from "../role";
 import type { ShadowPage } from "../shadow-page";
-import type { Sptep } from "../spte";
 import type { MmuState } from "../state";
 import { EntryView } from "./entry-view";
 import type { EntryInvariant, PageInvariant, VmInvariant } from "./invariant";
@@ -13,13 +12,10 @@ import { hex } from "./invariant";
 /** Entries a chain may have: the one that made it overflow is zapped with it. */
 const LONGEST_CHAIN = 1001;
 
-const timesIn = (entries: readonly Sptep[], sptep: Sptep): number =>
-  entries.filter((entry) => entry === sptep).length;
-
 function timesInRmap(view: EntryView): number {
   const { slot } = view;
   const head = slot ? rmapHead(slot, view.gfn, view.page.level) : 0;
-  return head === view.sptep ? 1 : timesIn(pteListEntries(head), view.sptep);
+  return view.timesIn(head);
 }
 
 /** Class R, entry by entry. */
@@ -88,7 +84,7 @@ export const REVERSE_MAP_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
     entry(view) {
       if (!view.present || view.leaf) return undefined;
       const { child } = view;
-      const times = child ? timesIn(pteListEntries(child.parentPtes), view.sptep) : 1;
+      const times = child ? view.timesIn(child.parentPtes) : 1;
       return times === 1
         ? undefined
         : `${view} is ${times} times among the parents of sp ${child?.serial}`;

@@ -10,31 +10,40 @@ interface Seen {
   readonly sptes: Uint32Array;
   /** The guest table it shadows, zeros where it has none. */
   readonly gptes: Uint32Array;
-  flags: string;
+  role: number;
+  unsync: boolean;
+  obsolete: boolean;
 }
 
-/** Tells which shadow pages are, word for word and with the tables they shadow, as at the last check. */
+/** Tells which entries of a shadow page are not, with the tables they shadow, as at the last check. */
 export class UnchangedPages {
   private readonly seen = new WeakMap<ShadowPage, Seen>();
+  /** Scratch: entries that changed. */
+  private readonly changed: number[] = [];
 
   constructor(private readonly state: MmuState) {}
 
-  /** True when nothing has changed since the last call for this page; remembers what is there now. */
-  has(page: ShadowPage): boolean {
-    const { state } = this;
-    const flags = `${page.role} ${page.unsync} ${page.unsyncChildren} ${state.isObsolete(page)}`;
-    let known = this.seen.get(page);
-    const fresh = known === undefined;
-    if (!known) {
-      known = { sptes: new Uint32Array(WORDS), gptes: new Uint32Array(WORDS), flags };
-      this.seen.set(page, known);
-    }
-    const same = flags === known.flags;
-    known.flags = flags;
-    // Both are copied whatever the first says.
-    const sptes = copyIfDifferent(state.words, 2 * page.base, known.sptes);
-    const gptes = copyIfDifferent(state.words, this.tableOf(page), known.gptes);
-    return !fresh && same && !sptes && !gptes;
+  /**
+   * Indices of the entries that changed since the last call for this page, in a list that the next call
+   * overwrites; undefined when all must be looked at. Remembers what is there now.
+   */
+  changedIn(page: ShadowPage): readonly number[] | undefined {
+    const { state, changed } = this;
+    const known = this.seen.get(page);
+    const now = known ?? newSeen();
+    if (!known) this.seen.set(page, now);
+    const obsolete = state.isObsolete(page);
+    const same = now.role === page.role && now.unsync === page.unsync && now.obsolete === obsolete;
+    now.role = page.role;
+    now.unsync = page.unsync;
+    now.obsolete = obsolete;
+    changed.length = 0;
+    update(state.words, 2 * page.base, now.sptes, changed);
+    const before = changed.length;
+    update(state.words, this.tableOf(page), now.gptes, changed);
+    // Which sptes stand for a gpte depends on the size of gptes: one that changed has all looked at.
+    const gpteChanged = changed.length > before;
+    return known && same && !gpteChanged ? changed : undefined;
   }
 
   /** First word of the guest table, -1 when the page has none or it is not resident. */
@@ -45,13 +54,22 @@ export class UnchangedPages {
   }
 }
 
-/** Copies when a word differs, and says so. */
-function copyIfDifferent(words: Uint32Array, from: number, to: Uint32Array): boolean {
-  if (from < 0) return false;
+const newSeen = (): Seen => ({
+  sptes: new Uint32Array(WORDS),
+  gptes: new Uint32Array(WORDS),
+  role: -1,
+  unsync: false,
+  obsolete: false,
+});
+
+/** Copies the words that differ and notes their entries. */
+function update(words: Uint32Array, from: number, to: Uint32Array, changed: number[]): void {
+  if (from < 0) return;
   for (let i = 0; i < WORDS; i++) {
-    if (words[from + i] === to[i]) continue;
-    to.set(words.subarray(from, from + WORDS));
-    return true;
+    const word = words[from + i]!;
+    if (word === to[i]) continue;
+    to[i] = word;
+    const entry = i >> 1;
+    if (changed[changed.length - 1] !== entry) changed.push(entry);
   }
-  return false;
 }
