@@ -28,6 +28,13 @@ export interface MmuNotifier {
 /** The registered notifiers of a process, called in the order of registration. */
 export class Notifiers {
   private readonly list: MmuNotifier[] = [];
+  /** Changes between start and end. */
+  private underWay = 0;
+
+  /** Pages are being changed: they are isolated, and reclaim leaves them to whoever has them. */
+  get changing(): boolean {
+    return this.underWay > 0;
+  }
 
   /** Returns the way to unregister. */
   register(notifier: MmuNotifier): () => void {
@@ -44,7 +51,7 @@ export class Notifiers {
   }
   /** The same for several ranges that change together. */
   aroundAll<T>(ranges: readonly HvaRange[], change: () => T): T {
-    return invalidating([...this.list], ranges, change);
+    return this.invalidating([...this.list], ranges, change);
   }
 
   /**
@@ -55,7 +62,7 @@ export class Notifiers {
     const range = { start: address, end: hva(address + PAGE_SIZE) };
     const others = this.list.filter((notifier) => !notifier.changePte);
     const direct = this.list.filter((notifier) => notifier.changePte);
-    invalidating(others, [range], () => {
+    this.invalidating(others, [range], () => {
       for (const notifier of direct) notifier.changePte?.(address, frame, writable);
       change();
     });
@@ -78,15 +85,17 @@ export class Notifiers {
   private anyOf(ask: (notifier: MmuNotifier) => boolean): boolean {
     return this.list.map(ask).includes(true);
   }
-}
 
-function invalidating<T>(
-  told: readonly MmuNotifier[],
-  ranges: readonly HvaRange[],
-  change: () => T,
-): T {
-  for (const range of ranges) for (const notifier of told) notifier.invalidateStart(range);
-  const result = change();
-  for (const range of ranges) for (const notifier of told) notifier.invalidateEnd(range);
-  return result;
+  private invalidating<T>(
+    told: readonly MmuNotifier[],
+    ranges: readonly HvaRange[],
+    change: () => T,
+  ): T {
+    this.underWay++;
+    for (const range of ranges) for (const notifier of told) notifier.invalidateStart(range);
+    const result = change();
+    for (const range of ranges) for (const notifier of told) notifier.invalidateEnd(range);
+    this.underWay--;
+    return result;
+  }
 }

@@ -13,7 +13,7 @@ export const usedFrames = ({ memory: { zones } }: AddressSpace): number =>
 /** Brings the use of memory under the limit when it is above: shadow pages by their share, then pages. */
 export function keepLimit(space: AddressSpace): void {
   const used = usedFrames(space);
-  if (used < space.limit) return;
+  if (used < space.limit || space.notifiers.changing) return;
   const wanted = used - space.limit + CLUSTER;
   const share = Math.ceil((wanted * space.shrinkers.count()) / used);
   if (share > 0) space.shrinkers.shrink(share);

@@ -1,0 +1,96 @@
+import { replay } from "./paging-ops/replay";
+
+describe("programs that the fuzzer found", () => {
+  it("a huge page that is being moved is not reclaimed meanwhile", () => {
+    replay(
+      {
+        mmu: "npt",
+        mode: "32-bit",
+        tlb: [0xf4240, 0xf4240],
+        backing: "huge",
+        hostPhysicalBits: 0x34,
+        knobs: { pml: false },
+      },
+      [
+        { op: "memory-limit", frames: 0x317 },
+        {
+          op: "host",
+          action: "migrate",
+          page: 0x214,
+          meanwhile: {
+            point: "N1",
+            step: { op: "access", vcpu: 0, kind: "read", cpl: 0, va: 0x400000n, size: 8 },
+          },
+        },
+      ],
+    );
+  });
+  it("what PML has logged of a slot is not lost when the slot moves, whoever races", () => {
+    replay(
+      {
+        mmu: "ept",
+        mode: "none",
+        tlb: [0xf4240, 0xf4240, 0xf4240, 0xf4240],
+        backing: "huge",
+        knobs: { nxHugePages: true, nxHugePagesRecoveryRatio: 2 },
+      },
+      [
+        { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0x211000n, value: 0x1n, size: 8 },
+        { op: "slot", id: 1, base: 0x200, pages: 0x200, backing: 0x200, flags: 1 },
+        { op: "access", vcpu: 0, kind: "write", cpl: 3, va: 0x213000n, size: 8, value: 0x1n },
+        { op: "slot", id: 1, base: 0x407, pages: 0x200, backing: 0x200, flags: 1 },
+        {
+          op: "dirty-log",
+          id: 1,
+          meanwhile: {
+            point: "R2",
+            nth: 1,
+            step: {
+              op: "access",
+              vcpu: 0,
+              kind: "fetch",
+              cpl: 0,
+              va: 0x216000n,
+              size: 8,
+              cached: true,
+            },
+          },
+        },
+      ],
+    );
+  });
+  it("what PML has logged of a slot is not lost when the slot moves", () => {
+    replay({ mmu: "ept", mode: "none", backing: "hugetlb" }, [
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0x214000n, value: 0x1n, size: 8 },
+      { op: "slot", id: 1, base: 0x200, pages: 0x200, backing: 0x200, flags: 1 },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0x200000n, value: 0x1n, size: 8 },
+      { op: "slot", id: 1, base: 0x407, pages: 0x200, backing: 0x200, flags: 1 },
+      { op: "dirty-log", id: 1 },
+    ]);
+  });
+  it("a PDPTE in memory that the walk itself marks may be reserved or not", () => {
+    replay(
+      {
+        mmu: "npt",
+        mode: "PAE",
+        backing: "file",
+        hostPhysicalBits: 0x34,
+        knobs: { pml: false, eptad: false },
+      },
+      [
+        { op: "cr3", vcpu: 0, value: 0x210000n },
+        {
+          op: "access",
+          vcpu: 0,
+          kind: "write",
+          cpl: 0,
+          va: 0xc0210008n,
+          value: 0x210001n,
+          size: 8,
+        },
+        { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0xc0210028n, value: 0x1n, size: 8 },
+        { op: "access", vcpu: 0, kind: "read", cpl: 0, va: 0x40205000n, value: 0x1n },
+      ],
+    );
+  });
+});
