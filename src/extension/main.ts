@@ -34,7 +34,7 @@ export function activate(context: vscode.ExtensionContext): void {
     changeDecorations(),
     createStatus(sessions),
     registerRowCommands({ trees, memory }),
-    registerHostCommand(sessions),
+    registerHostCommand(sessions, trees),
     registerViewCommands(context.extensionUri, trees),
     // The welcome texts and the commands' enablement ask for it.
     sessions.onDidChange(() => {

@@ -26,7 +26,7 @@ export function registerViewCommands(
   const goToAddress = async (): Promise<void> => {
     const address = await vscode.window.showInputBox({
       title: "Go to Address",
-      prompt: "Shows every spte that maps the address, and the first of them in Shadow Roots",
+      prompt: "Shows every spte that maps the address, and the first of them below its root",
       placeHolder: "gva:0x400000, gpa:0x3000, hpa:0x5000 or an expression",
     });
     if (!address) return;

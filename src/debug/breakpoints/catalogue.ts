@@ -102,7 +102,8 @@ export const FILTERS: readonly EventFilter[] = [
   {
     id: "shadow-fault",
     label: "Shadow faults",
-    description: "Faults the hypervisor takes; stops once it has dealt with them",
+    description:
+      "Faults the hypervisor takes, under EPT and NPT its violations; stops once it has dealt with them",
     events: ["kvm_page_fault"],
     fields: ["gva", "error"],
     target: { field: "gva", space: "gva" },
@@ -113,7 +114,7 @@ export const FILTERS: readonly EventFilter[] = [
   {
     id: "spte-set",
     label: "Spte set",
-    description: "A shadow entry was made or changed",
+    description: "An entry of the hypervisor was made or changed",
     events: ["spte_update", "kvm_mmu_set_spte"],
     fields: [...ENGINE, "old", "new"],
     target: { field: "gpa", space: "gpa" },
@@ -124,7 +125,7 @@ export const FILTERS: readonly EventFilter[] = [
   {
     id: "spte-zap",
     label: "Spte zapped",
-    description: "A shadow entry was dropped; `reason` says why",
+    description: "An entry of the hypervisor was dropped; `reason` says why",
     events: ["spte_drop"],
     fields: [...ENGINE, "old", "reason"],
     target: { field: "gpa", space: "gpa" },
@@ -135,7 +136,7 @@ export const FILTERS: readonly EventFilter[] = [
   {
     id: "sync",
     label: "Shadow page synced",
-    description: "An unsync page was compared with its guest table and write-protected again",
+    description: "An unsync page was compared with its guest table and write-protected again; never under EPT and NPT",
     events: ["kvm_mmu_sync_page"],
     fields: ["gfn", "role", "level"],
     when: "change",
@@ -145,7 +146,7 @@ export const FILTERS: readonly EventFilter[] = [
   {
     id: "unsync",
     label: "Shadow page unsynced",
-    description: "A guest table became writable while it is shadowed",
+    description: "A guest table became writable while it is shadowed; never under EPT and NPT",
     events: ["kvm_mmu_unsync_page"],
     fields: ["gfn", "role", "level"],
     when: "change",
@@ -155,7 +156,7 @@ export const FILTERS: readonly EventFilter[] = [
   {
     id: "gpte-write",
     label: "Guest table writes",
-    description: "The guest wrote to a page table that is shadowed and write-protected",
+    description: "The guest wrote to a page table that is shadowed and write-protected; never under EPT and NPT",
     events: ["gpte_write"],
     fields: ["gpa", "bytes", "index"],
     target: { field: "gpa", space: "gpa" },
