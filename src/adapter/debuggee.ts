@@ -135,8 +135,12 @@ export class Debuggee {
     this.parts.send(event);
   }
 
-  /** A person wrote to registers or memory: what clients show may be stale. */
+  /**
+   * A person wrote to registers or memory, or made the host act: what clients show may be stale, and the
+   * views mark what came of it.
+   */
   edited(): void {
+    this.views.nextStop();
     this.stacks.clear();
     this.send(new InvalidatedEvent(["variables", "stacks"]));
     this.send(new Event("penumbra/stopped", this.stoppedBody()));

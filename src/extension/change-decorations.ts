@@ -7,9 +7,9 @@ const SCHEME = "penumbra-row";
 
 /** What a change is called, for those who cannot see its colour or letter. */
 export const changeWords: Readonly<Record<Change, string>> = {
-  new: "new since the last stop",
-  changed: "changed since the last stop",
-  dropped: "dropped since the last stop",
+  new: "new since the last stop or edit",
+  changed: "changed since the last stop or edit",
+  dropped: "dropped since the last stop or edit",
 };
 
 const LOOKS: Readonly<Record<Change, { readonly badge: string; readonly color: string }>> = {

@@ -24,7 +24,7 @@ export function registerHostCommand(
     const { actions }: HostActionsResponse = await session.customRequest("penumbra/hostActions");
     const items = actions.map(({ action, title, about }) => ({
       label: title,
-      detail: about,
+      detail: `${about.charAt(0).toUpperCase()}${about.slice(1)}.`,
       action,
     }));
     const chosen = await vscode.window.showQuickPick(items, {

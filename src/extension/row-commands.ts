@@ -58,14 +58,17 @@ export const selectedRow = (trees: readonly GuestTree[]): Row | undefined =>
 export function registerRowCommands(tools: Tools): vscode.Disposable {
   return vscode.Disposable.from(
     ...Object.entries(ROW_COMMANDS).map(([id, run]) =>
-      vscode.commands.registerCommand(id, async (row: Row | undefined = selectedRow(tools.trees)) => {
-        if (row) await run(row, tools);
-        else {
-          await vscode.window.showInformationMessage(
-            "Select a row of one of Penumbra's views first: roots, Sptes, Unsync Pages or Memslots.",
-          );
-        }
-      }),
+      vscode.commands.registerCommand(
+        id,
+        async (row: Row | undefined = selectedRow(tools.trees)) => {
+          if (row) await run(row, tools);
+          else {
+            await vscode.window.showInformationMessage(
+              "Select a row of one of Penumbra's views first: roots, Sptes, Unsync Pages or Memslots.",
+            );
+          }
+        },
+      ),
     ),
   );
 }

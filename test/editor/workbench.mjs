@@ -112,6 +112,27 @@ export class Workbench {
     );
   }
 
+  /** Starts a launch configuration by its name. */
+  async startConfiguration(name) {
+    // The list is empty before the workbench has read the launch configurations.
+    await expectSoon(
+      async () => {
+        await this.quickAccess("Control+P", `debug ${name}`);
+        const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: name });
+        const there = await row
+          .first()
+          .waitFor({ timeout: 3_000 })
+          .then(() => true)
+          .catch(() => false);
+        if (there) await row.first().click();
+        else await this.page.keyboard.press("Escape");
+        return there;
+      },
+      `the configuration "${name}"`,
+      60_000,
+    );
+  }
+
   async continue() {
     await this.page.keyboard.press("F5");
   }

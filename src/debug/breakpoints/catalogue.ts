@@ -136,7 +136,8 @@ export const FILTERS: readonly EventFilter[] = [
   {
     id: "sync",
     label: "Shadow page synced",
-    description: "An unsync page was compared with its guest table and write-protected again; never under EPT and NPT",
+    description:
+      "An unsync page was compared with its guest table and write-protected again; never under EPT and NPT",
     events: ["kvm_mmu_sync_page"],
     fields: ["gfn", "role", "level"],
     when: "change",
@@ -156,7 +157,8 @@ export const FILTERS: readonly EventFilter[] = [
   {
     id: "gpte-write",
     label: "Guest table writes",
-    description: "The guest wrote to a page table that is shadowed and write-protected; never under EPT and NPT",
+    description:
+      "The guest wrote to a page table that is shadowed and write-protected; never under EPT and NPT",
     events: ["gpte_write"],
     fields: ["gpa", "bytes", "index"],
     target: { field: "gpa", space: "gpa" },

@@ -4,14 +4,14 @@ import type { ViewNode } from "./view-node";
 type Listing = ReadonlyMap<string, ViewNode>;
 
 /**
- * Marks what is new, changed or gone since the last stop, by comparing each list with the one shown
+ * Marks what is new, changed or gone since the last stop or edit, by comparing each list with the one shown
  * at that stop. A list nobody looked at then has no marks: nothing is watched while the guest runs.
  */
 export class Changes {
   private before = new Map<string, Listing>();
   private now = new Map<string, Listing>();
 
-  /** The guest has moved and stands again. */
+  /** The guest has moved and stands again, or a person or the host has changed something. */
   nextStop(): void {
     this.before = this.now;
     this.now = new Map();
@@ -29,9 +29,13 @@ export class Changes {
     if (!old) return nodes;
     return nodes.map((node): ViewNode => {
       const was = old.get(node.id) ?? [...old.values()].find((each) => overlap(each.id, node.id));
-      if (!was) return noted(node, "new", "New since the last stop.");
+      if (!was) return noted(node, "new", "New since the last stop or edit.");
       if (was.value === node.value) return node;
-      return noted(node, "changed", `Changed since the last stop: was ${was.value ?? was.label}.`);
+      return noted(
+        node,
+        "changed",
+        `Changed since the last stop or edit: was ${was.value ?? was.label}.`,
+      );
     });
   }
 
@@ -72,7 +76,7 @@ function dropped(node: ViewNode): ViewNode {
     id: `${node.id}~gone`,
     label: node.label,
     description: `gone; was ${node.value ?? node.description}`,
-    tooltip: `${node.tooltip}\n\n*Dropped since the last stop.*`,
+    tooltip: `${node.tooltip}\n\n*Dropped since the last stop or edit.*`,
     spoken: `dropped: ${node.spoken}`,
     icon: node.icon,
     context: "gone",

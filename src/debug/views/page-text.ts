@@ -42,7 +42,7 @@ export function pageTooltip(vm: Vm, page: ShadowPage): string {
       : `Shadows the guest table in gfn \`${hex(page.gfn)}\`.`,
     `Role \`${hex(page.role)}\`:\n${role.join("\n")}`,
     fieldsOf(vm, page)
-      .map(([name, value]) => `- \`${name} = ${value}\``)
+      .map(([name, value, about]) => `- \`${name} = ${value}\`${about ? ` — ${about}` : ""}`)
       .join("\n"),
   ].join("\n\n");
 }
@@ -53,7 +53,7 @@ function kindOf(vm: Vm, page: ShadowPage): string {
   return tree && page.direct ? `Direct shadow page (${tree})` : "Shadow page";
 }
 
-type Field = readonly [name: string, value: number | boolean | string];
+type Field = readonly [name: string, value: number | boolean | string, about?: string];
 
 /**
  * Fields that mean something in this page, by the names of the era: pages of the TDP MMU shadow no guest
@@ -61,10 +61,20 @@ type Field = readonly [name: string, value: number | boolean | string];
  */
 function fieldsOf(vm: Vm, page: ShadowPage): readonly Field[] {
   const disallowed: readonly Field[] = page.nxHugePageDisallowed
-    ? [["nx_huge_page_disallowed", true]]
+    ? [
+        [
+          "nx_huge_page_disallowed",
+          true,
+          "a fetch came here, so no huge leaf may stand in its place",
+        ],
+      ]
     : [];
   if (page.tdpMmuPage) {
-    const root: Field = ["tdp_mmu_root_count", page.rootCount];
+    const root: Field = [
+      "tdp_mmu_root_count",
+      page.rootCount,
+      "the MMU itself, and each root of a vCPU that is this page",
+    ];
     const below: Field = ["tdp_mmu_page", true];
     return [page.parentPtes === 0 ? root : below, ...disallowed];
   }
@@ -76,15 +86,25 @@ function fieldsOf(vm: Vm, page: ShadowPage): readonly Field[] {
   ];
   return [
     ...(page.direct ? [] : mayDiffer),
-    ["root_count", page.rootCount],
-    ...(profile.era === "2010" ? ([["multimapped", parents > 1]] satisfies Field[]) : []),
+    ["root_count", page.rootCount, "roots of vCPUs, in use or kept, that are this page"],
+    ...(profile.era === "2010"
+      ? ([["multimapped", parents > 1, "more than one entry points at it"]] satisfies Field[])
+      : []),
     ["parent_ptes", counted(parents, "entry", "entries")],
-    ...(profile.slotBitmap ? ([["slot_bitmap", slotsOf(page)]] satisfies Field[]) : []),
+    ...(profile.slotBitmap
+      ? ([["slot_bitmap", slotsOf(page), "slots that its entries map, or did"]] satisfies Field[])
+      : []),
     ...(profile.invalidation === "generation"
-      ? ([["mmu_valid_gen", page.mmuValidGen]] satisfies Field[])
+      ? ([["mmu_valid_gen", page.mmuValidGen, generationText(vm, page)]] satisfies Field[])
       : []),
     ...(profile.flooding === "page" && !page.direct
-      ? ([["write_flooding_count", page.writeFloodingCount]] satisfies Field[])
+      ? ([
+          [
+            "write_flooding_count",
+            page.writeFloodingCount,
+            "emulated writes since a fault last used it; at 3 it is zapped",
+          ],
+        ] satisfies Field[])
       : []),
     // Only a 32-bit host counts.
     ...(page.clearSpteCount > 0
@@ -93,6 +113,9 @@ function fieldsOf(vm: Vm, page: ShadowPage): readonly Field[] {
     ...disallowed,
   ];
 }
+
+const generationText = ({ mmuValidGen }: Vm, page: ShadowPage): string =>
+  page.mmuValidGen === mmuValidGen ? "current" : `obsolete: the MMU is at ${mmuValidGen}`;
 
 /** The slots whose bit is set: `0x5 (slots 0, 2)`. */
 function slotsOf({ slotBitmap }: ShadowPage): string {

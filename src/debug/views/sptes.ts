@@ -4,7 +4,7 @@ import type { Changes } from "./changes";
 import { type ReadGuest, readEntry } from "./shadow-entry";
 import { leafNode, spteId } from "./spte-nodes";
 import { placesOf } from "./upward";
-import { hex, pageOf, type ViewNode, type ViewPage, type ViewRequest } from "./view-node";
+import { counted, hex, pageOf, type ViewNode, type ViewPage, type ViewRequest } from "./view-node";
 
 /** What the rows are limited to: an address of some space, or words they must contain. */
 export type SpteFilter =
@@ -26,8 +26,8 @@ export class SptesView {
     if (filter?.kind === "nothing") return { nodes: [], total: 0, message: filter.why };
     if (filter === undefined) return this.slice(request);
     const found = this.changes.mark(`sptes?${filter.text}`, this.matching(filter));
-    const many = `${found.length} ${found.length === 1 ? "spte" : "sptes"}`;
-    const message = `${many} for ${filter.text}`;
+    const there = found.filter(({ change }) => change !== "dropped").length;
+    const message = `${counted(there, "spte")} for ${filter.text}`;
     return { ...pageOf(found, request), message };
   }
 

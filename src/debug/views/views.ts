@@ -14,7 +14,7 @@ const NO_HYPERVISOR = 'There is no hypervisor: the guest runs with "mmu": "none"
 export class Views {
   private readonly changes = new Changes();
 
-  /** The machine has stopped at another place: marks are made against what was shown before. */
+  /** The machine has stopped at another place or was edited: marks are made against what was shown before. */
   nextStop(): void {
     this.changes.nextStop();
   }
