@@ -84,9 +84,7 @@ export class ShadowRootsView {
       if (!page) return [];
       const which = root.kind === "pae" ? `pae_root[${i}] · ` : "";
       const node = this.pageNode(rootId(vcpu, slot, i), `${which}${held}`, page);
-      const { facts, about } = tree
-        ? { facts: `${tree}, gpa → hpa`, about: `The ${tree} root` }
-        : { facts: `cr3 ${hex(root.pgd)}`, about: `The root for CR3 \`${hex(root.pgd)}\`` };
+      const { facts, about } = standsFor(tree, page, root.pgd);
       const kept =
         slot === 0 ? `in use by vcpu ${vcpu}` : `kept by vcpu ${vcpu} for a quick return`;
       return [
@@ -203,6 +201,14 @@ export class ShadowRootsView {
   private id(path: Path, index: number): string {
     return [path.root, ...path.indexes, index].join("/");
   }
+}
+
+/** What a root translates, as its row says it in short, and as a sentence begins with it. */
+function standsFor(tree: string | undefined, page: ShadowPage, pgd: bigint) {
+  if (tree) return { facts: `${tree}, gpa → hpa`, about: `The ${tree} root` };
+  if (page.direct)
+    return { facts: "guest does not page", about: "A root for a guest without paging" };
+  return { facts: `cr3 ${hex(pgd)}`, about: `The root for CR3 \`${hex(pgd)}\`` };
 }
 
 /** Entries of one meaning follow each other: the same rights, next address, next host page, or both mmio. */

@@ -70,6 +70,14 @@ describe("the views", () => {
     );
   });
 
+  it("a root of a guest that does not page says so, in each word of pae_root", () => {
+    const tour = new Tour("shadow");
+    tour.machine.run(3);
+    const [root] = viewer(tour).all("shadowRoots");
+    assert.equal(root?.label, "pae_root[0] · vcpu 0");
+    assert.match(root?.description ?? "", /^guest does not page · level 2 · direct from gfn 0x0/);
+  });
+
   it("a leaf whose rights differ from its gpte's is marked, and its tooltip says why", () => {
     const { all } = viewer(stoppedAtUnsync());
     const differing = all("sptes").filter((n) => n.description.includes("≠"));
