@@ -100,7 +100,9 @@ const writeLogged: Generator = (scene) => {
   const gpa = (base + page - backing) * 4096 + 8 * random.below(512);
   const write = () => scene.kernelStore(vcpu, gpa, random.u64() & ~1n, 8);
   const take: Step = { op: "dirty-log", id };
-  if (random.oneIn(2)) return [write(), take, write(), take];
+  const first = Math.floor((page - backing) / 64);
+  const clear: Step = { op: "clear-log", id, first, blocks: 1 };
+  if (random.oneIn(2)) return [write(), random.oneIn(2) ? take : clear, write(), take];
   // What taking the log made an spte forget must not be forgotten when the page goes.
   const { value, ...read } = write();
   return [write(), take, { op: "host", action: "swap-out", page }, { ...read, kind: "read" }];

@@ -230,6 +230,39 @@ const switchRoot: Generator = (scene) => {
     : [{ op: "cr3", vcpu, value }];
 };
 
+/** A translation changes while another root of the same PCID is loaded, and none of the loads flushes. */
+const pcidRoundTrip: Generator = (scene) => {
+  const { random } = scene;
+  const vcpu = scene.anyVcpu();
+  const plain = scene.plain(vcpu);
+  if (!plain.tagged) return [];
+  const va = scene.anyAddress(vcpu);
+  const leaf = scene.path(vcpu, va).at(-1);
+  if (leaf?.entry === undefined) return [];
+  const load = (root: bigint): Step => ({
+    op: "cr3",
+    vcpu,
+    value: root | BigInt(plain.pcid),
+    noFlush: true,
+  });
+  const look: Step = { op: "access", vcpu, kind: "read", cpl: random.pick([0, 3]), va };
+  const own = plain.cr3 & ~0xfffn;
+  const flush: readonly Step[] = [
+    { op: "invlpg", vcpu, va },
+    { op: "invpcid", vcpu, type: 0, pcid: plain.pcid, va },
+    { op: "invpcid", vcpu, type: 1, pcid: plain.pcid, va },
+    { op: "invpcid", vcpu, type: 3, pcid: 0, va },
+  ];
+  return [
+    look,
+    scene.kernelStore(vcpu, leaf.gpa, goodEntry(scene, vcpu, leaf.level)),
+    load(BigInt(random.pick(ROOTS) * 4096)),
+    random.pick(flush),
+    load(own),
+    look,
+  ];
+};
+
 /** Generators of steps about tables, with their weights. */
 export const TABLE_MENU: readonly (readonly [Generator, number])[] = [
   [writeEntry, 10],
@@ -246,4 +279,5 @@ export const TABLE_MENU: readonly (readonly [Generator, number])[] = [
   [oddStore, 2],
   [deviceStore, 1],
   [switchRoot, 5],
+  [pcidRoundTrip, 3],
 ];
