@@ -6,7 +6,7 @@ import { makeProgram } from "./guest-programs/program";
 import { programSeed } from "./random";
 
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
-const PROGRAMS = Number(process.env.FUZZ_PROGRAMS ?? 8);
+const PROGRAMS = Number(process.env.FUZZ_PROGRAMS ?? 20);
 const PHASES = Number(process.env.FUZZ_PHASES ?? 12);
 const MODES: readonly PagedMode[] = ["32-bit", "PAE", "4-level", "5-level"];
 const ENGINES: readonly MmuMode[] = ["shadow", "ept", "npt"];

@@ -4,7 +4,7 @@ import { anySetup } from "./generate/program";
 import { asTest } from "./print";
 import { runNew } from "./run";
 import { shrink } from "./shrink";
-import { type GuestKind, modesBeside } from "./supported";
+import { type GuestKind, modesBeside, supportedKinds } from "./supported";
 
 /** Steps of one program: each begins with a fresh guest. */
 export const PROGRAM_LENGTH = 1000;
@@ -37,6 +37,16 @@ export function runProgram(campaign: Campaign, n: number): string | undefined {
     `shrunk from ${from} to ${least.program.steps.length} steps: ${messageOf(least.error)}`,
     asTest(title, least.program, least.error),
   ].join("\n");
+}
+
+/** Programs of so many steps together, of every kind the product has: the first failure, if any. */
+export function runSteps(seed: number, steps: number, every: number): string | undefined {
+  const { kinds } = supportedKinds();
+  for (let n = 0; n * PROGRAM_LENGTH < steps; n++) {
+    const failure = runProgram({ seed, kinds, every }, n);
+    if (failure !== undefined) return failure;
+  }
+  return undefined;
 }
 
 const messageOf = (error: unknown): string =>
