@@ -1,3 +1,4 @@
+import { CR0, CR4 } from "../../../../src/x86";
 import { POOL, ROOTS } from "../layout";
 import { entryAddress, shiftOf, target } from "../plain-walk";
 import type { Step } from "../steps";
@@ -263,6 +264,40 @@ const pcidRoundTrip: Generator = (scene) => {
   ];
 };
 
+/**
+ * The kernel writes to a page that is read-only for everybody, with CR0.WP clear; then each side uses it
+ * again, in every way.
+ */
+const writeWithoutWp: Generator = (scene) => {
+  const { random } = scene;
+  const vcpu = scene.anyVcpu();
+  const va = scene.anyAddress(vcpu);
+  const leaf = scene.path(vcpu, va).at(-1);
+  if (leaf?.entry === undefined) return [];
+  const { cr0, cr4 } = scene.plain(vcpu);
+  const entry = (goodEntry(scene, vcpu, leaf.level) & ~2n) | 0x65n;
+  const use = (kind: "read" | "write" | "fetch", cpl: 0 | 3): Step => ({
+    op: "access",
+    vcpu,
+    kind,
+    cpl,
+    va: va + 256n,
+    value: random.u64() & ~1n,
+  });
+  const any = () =>
+    use(random.pick(["read", "write", "fetch", "fetch"] as const), random.pick([0, 0, 3] as const));
+  const wanted = scene.world.setup.era !== "2010" && random.oneIn(2) ? CR4.SMEP : 0n;
+  return [
+    scene.kernelStore(vcpu, leaf.gpa, entry),
+    ...(cr0 & CR0.WP ? [{ op: "flip", vcpu, register: "cr0", bits: CR0.WP } as const] : []),
+    ...(wanted & ~cr4 ? [{ op: "flip", vcpu, register: "cr4", bits: wanted } as const] : []),
+    use("write", 0),
+    any(),
+    any(),
+    any(),
+  ];
+};
+
 /** Generators of steps about tables, with their weights. */
 export const TABLE_MENU: readonly (readonly [Generator, number])[] = [
   [writeEntry, 10],
@@ -280,4 +315,5 @@ export const TABLE_MENU: readonly (readonly [Generator, number])[] = [
   [deviceStore, 1],
   [switchRoot, 5],
   [pcidRoundTrip, 3],
+  [writeWithoutWp, 3],
 ];
