@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { EVENT_NAMES } from "../../src/kvm";
+import { runGuestProgram } from "./guest-programs/compare";
 import { PROGRAM_LENGTH, runProgram } from "./paging-ops/campaign";
 import { Coverage } from "./paging-ops/coverage";
 import { ENGINES, ERAS, MODES } from "./paging-ops/setup";
@@ -7,6 +8,8 @@ import { supportedKinds } from "./paging-ops/supported";
 
 /** One program in so many counts the events it meets: that costs time. */
 const LISTEN_EVERY = 8;
+/** After so many programs of single steps comes one of machine code, under every engine. */
+const GUEST_EVERY = 10;
 
 const { values } = parseArgs({
   options: {
@@ -47,6 +50,12 @@ const coverage = new Coverage();
 const end = Date.now() + 60_000 * Number(values.minutes);
 const goesOn = (n: number): boolean =>
   values.steps === undefined ? Date.now() < end : n * PROGRAM_LENGTH < Number(values.steps);
+/** Guest programs compare all engines, so they are left out where some are not asked for. */
+const runsGuests = ENGINES.every((mmu) => kinds.some((kind) => kind.mmu === mmu));
+function runGuest(n: number): string | undefined {
+  coverage.count("guests", "programs of machine code");
+  return runGuestProgram(seed, n);
+}
 let failures = 0;
 let n = values.program === undefined ? 0 : Number(values.program);
 const first = n;
@@ -55,9 +64,11 @@ for (; values.program === undefined ? goesOn(n) : n === first; n++) {
   coverage.listening = n % LISTEN_EVERY === 0;
   const { unshrunk, check } = values;
   const failure = runProgram({ seed, kinds, every: Number(check), coverage, unshrunk }, n);
-  if (failure === undefined) continue;
-  console.log(failure);
-  if (++failures >= Number(values.failures)) break;
+  const guest = runsGuests && n % GUEST_EVERY === 0 ? runGuest(n / GUEST_EVERY) : undefined;
+  const found = [failure, guest].filter((text) => text !== undefined);
+  for (const text of found) console.log(text);
+  failures += found.length;
+  if (failures > 0 && failures >= Number(values.failures)) break;
 }
 const seconds = (Date.now() - started) / 1000;
 console.log(coverage.report({ events: EVENT_NAMES }));

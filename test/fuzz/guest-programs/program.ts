@@ -204,7 +204,7 @@ const setDirectory: Operation = (place) => {
 const CHANGES: readonly Operation[] = [setLeaf, setLeaf, setLeaf, setLeaf, setDirectory];
 
 /** Forgets every translation, global ones too, in each PCID. */
-function flushAll({ code }: Place, vcpu: number): void {
+function flushAll(code: Assembler, vcpu: number): void {
   code.flipControl(4, 7).flipControl(4, 7);
   code.load32(ECX, INVPCID_ALL).load32(EDI, at.TSS + 0x1000 * vcpu + at.DESCRIPTOR);
   code.raw(0x66, 0x0f, 0x38, 0x82, 0x0f); // invpcid ecx, [edi]
@@ -217,29 +217,54 @@ function barrier(code: Assembler, n: number, vcpus: number): void {
   code.raw(0xf3, 0x90, 0x83, 0x3f, vcpus, 0x72, 0xf9); // pause; cmp dword [edi], vcpus; jb
 }
 
-export interface ProgramShape {
+/** One operation of a program, as a number: what it does follows from its seed. */
+export interface PlannedOperation {
+  readonly phase: number;
+  readonly vcpu: number;
+  /** Changes the tables while the others wait, or uses them when all do. */
+  readonly what: "change" | "use";
+  readonly seed: number;
+}
+
+/** A program as data: any part of its operations is a program too. */
+export interface Plan {
   readonly mode: at.PagedMode;
   readonly vcpus: number;
   readonly phases: number;
+  readonly operations: readonly PlannedOperation[];
 }
 
-/** A program for each vCPU: in turns one changes the tables, then all use them. The first ends it. */
-export function makeProgram(seed: number, { mode, vcpus, phases }: ProgramShape): GuestProgram {
+/** In each phase one vCPU, in turns, changes the tables, then all use them. */
+export function makePlan(seed: number, shape: Omit<Plan, "operations">): Plan {
   const random = new Random(seed);
+  const operations: PlannedOperation[] = [];
+  const add = (phase: number, vcpu: number, what: "change" | "use", count: number): void => {
+    for (let i = 0; i < count; i++) operations.push({ phase, vcpu, what, seed: random.u32() });
+  };
+  for (let phase = 0; phase < shape.phases; phase++) {
+    add(phase, phase % shape.vcpus, "change", 1 + random.below(5));
+    for (let vcpu = 0; vcpu < shape.vcpus; vcpu++) add(phase, vcpu, "use", 2 + random.below(6));
+  }
+  return { ...shape, operations };
+}
+
+/** The code of a plan, for each vCPU; the first ends the machine. */
+export function assemble({ mode, vcpus, phases, operations }: Plan): GuestProgram {
   const codes = Array.from({ length: vcpus }, (_, vcpu) => new Assembler(mode, at.codeOf(vcpu)));
-  fillTables({ code: codes[0]!, random, offset: 0 });
-  let next = 0;
-  for (let phase = 0; phase < phases; phase++) {
-    const changer = { code: codes[phase % vcpus]!, random, offset: 0 };
-    for (let i = 1 + random.below(5); i > 0; i--) random.pick(CHANGES)(changer);
-    for (const code of codes) barrier(code, next, vcpus);
-    for (const [vcpu, code] of codes.entries()) {
-      const place = { code, random, offset: 0 };
-      flushAll(place, vcpu);
-      for (let i = 2 + random.below(6); i > 0; i--) random.pick(PHASE)(place);
+  const emit = (phase: number, what: "change" | "use", deck: readonly Operation[]): void => {
+    for (const one of operations) {
+      if (one.phase !== phase || one.what !== what) continue;
+      const random = new Random(one.seed);
+      random.pick(deck)({ code: codes[one.vcpu]!, random, offset: 0 });
     }
-    for (const code of codes) barrier(code, next + 1, vcpus);
-    next += 2;
+  };
+  fillTables(codes[0]!);
+  for (let phase = 0; phase < phases; phase++) {
+    emit(phase, "change", CHANGES);
+    for (const code of codes) barrier(code, 2 * phase, vcpus);
+    for (const [vcpu, code] of codes.entries()) flushAll(code, vcpu);
+    emit(phase, "use", PHASE);
+    for (const code of codes) barrier(code, 2 * phase + 1, vcpus);
   }
   // mov edx, 0xf4; xor eax, eax; out dx, eax; the others wait for that
   for (const [vcpu, code] of codes.entries())
@@ -249,7 +274,7 @@ export function makeProgram(seed: number, { mode, vcpus, phases }: ProgramShape)
 }
 
 /** Every page of the tested region maps a frame at first. */
-function fillTables({ code }: Place): void {
+function fillTables(code: Assembler): void {
   const bytes = at.entryBytes(code.mode);
   for (const [part, table] of at.TABLES.entries())
     for (let page = 0; page < at.PAGES; page++) {

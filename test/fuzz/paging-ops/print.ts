@@ -22,7 +22,7 @@ function changed(setup: Setup): Partial<Setup> {
 }
 
 /** TypeScript source of plain data. */
-function literal(value: unknown): string {
+export function literal(value: unknown): string {
   if (typeof value === "bigint") return `0x${value.toString(16)}n`;
   if (typeof value === "number") return value > 9 ? `0x${value.toString(16)}` : String(value);
   if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;

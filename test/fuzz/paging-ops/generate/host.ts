@@ -105,7 +105,10 @@ const writeLogged: Generator = (scene) => {
   if (random.oneIn(2)) return [write(), random.oneIn(2) ? take : clear, write(), take];
   // What taking the log made an spte forget must not be forgotten when the page goes.
   const { value, ...read } = write();
-  return [write(), take, { op: "host", action: "swap-out", page }, { ...read, kind: "read" }];
+  const evict: Step = { op: "host", action: "swap-out", page };
+  const look: Step = { ...read, kind: "read" };
+  // Read first, the page may be written without a fault: only the D bit of its spte tells.
+  return [evict, look, write(), take, evict, look];
 };
 
 const clearLog: Generator = (scene) => {

@@ -123,8 +123,18 @@ const lookTooEarly: Generator = (scene) => {
   const flush: Step = random.oneIn(2)
     ? { op: "invlpg", vcpu, va }
     : { op: "cr3", vcpu, value: scene.plain(vcpu).cr3 };
+  // Another vCPU under the same root, whose TLB nobody but the hypervisor will flush.
+  const other = scene.anyVcpu();
+  const onlooker: Step[] =
+    other !== vcpu && scene.mode(other) === scene.mode(vcpu)
+      ? [
+          { op: "cr3", vcpu: other, value: scene.plain(vcpu).cr3 },
+          { ...look(), vcpu: other } as Step,
+        ]
+      : [];
   return [
     look(),
+    ...onlooker,
     scene.kernelStore(writer, leaf.gpa, changed, size),
     look(),
     ...(random.oneIn(3) ? [] : [flush]),
