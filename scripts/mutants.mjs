@@ -170,10 +170,8 @@ async function work(job) {
   for (let mutant = queue.shift(); mutant; mutant = queue.shift()) {
     const killer = await verdict(tree, mutant);
     if (killer) counts[killer]++;
-    else {
-      survivors.push(mutant);
-      console.log(`survived: ${describe(mutant)}`);
-    }
+    else survivors.push(mutant);
+    console.log(killer ? `noticed by ${killer}: #${mutant.n}` : `survived: ${describe(mutant)}`);
   }
 }
 await Promise.all(Array.from({ length: Number(values.jobs) }, (_, job) => work(job)));
