@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { GUEST_HVA, performHostAction } from "../../src/host";
 import { OF_2010, OF_2012, type Profile } from "../../src/kvm";
-import { CR0, gfn } from "../../src/x86";
+import { CR0, CR4, gfn } from "../../src/x86";
 import { checked } from "../kvm/checked";
 import { Guest } from "../kvm/guest";
 import { firstGuest, sp, touchedGuest } from "../kvm/tables";
@@ -118,6 +118,41 @@ for (const { profile, read, write, hostWritable } of ERAS) {
       assert.deepEqual(g.vm.pagesOf(gfn(6)), []);
       g.write(0, 0x8010, 0x8067);
       assert.equal(g.vm.stats.mmu_pte_write, 3, "native from now on");
+    });
+
+    it(`G5 F-052 F-053 in ${era}: 32-bit paging, in quadrants`, () => {
+      const g = new Guest(options).entry32(0x1004, 0x2067).entry32(0x280c, 0x9067);
+      g.start("32-bit", 0x1000);
+      g.read(3, 0x603000);
+      assert.equal(g.spte(sp(0, 3)), 0x200004000n | NONLEAF);
+      assert.equal(g.spte(sp(4, 3)), leaf(9, write));
+      g.emulatedStore(0x1004, 0x2067, 4);
+      assert.deepEqual([g.spte(sp(0, 2)), g.spte(sp(0, 3))], [0n, 0n]);
+      assert.equal(g.vm.pagesOf(gfn(2))[0]?.parentPtes, 0);
+    });
+
+    it(`G6 F-017 in ${era}: PAE, and PDPTRs that change free the root`, () => {
+      const g = new Guest(options).entry(0x1020, 0x2001).entry(0x1030, 0x3001);
+      g.entry(0x2000, 0x4067).entry(0x4028, 0x9067).start("PAE", 0x1020);
+      g.read(3, 0x5000);
+      const [directory] = g.vm.pagesOf(gfn(2));
+      assert.deepEqual([directory?.level, directory?.rootCount], [2, 1]);
+      assert.deepEqual(g.read(3, 0x40000000), { kind: "fault", error: 4, cr2: 0x40000000n });
+      g.entry(0x1028, 0x4001);
+      g.movCr3(0x1020);
+      assert.equal(g.vm.pagesOf(gfn(4)).length, 2, "as a page table and as a directory");
+    });
+
+    it(`G7 F-021 F-133 in ${era}: a 4M page is two 2M ranges`, () => {
+      const g = new Guest(options).entry32(0x1008, 0x004000e7);
+      g.start("32-bit", 0x1000, { cr4: CR4.PSE });
+      g.write(3, 0x800000, 1);
+      g.write(3, 0xa00000, 2);
+      assert.deepEqual(
+        [0x400, 0x600].map((frame) => g.vm.pagesOf(gfn(frame))[0]?.direct),
+        [true, true],
+      );
+      assert.deepEqual([g.entryAt(0x400000), g.entryAt(0x600000)], [1n, 2n]);
     });
 
     it(`G8 in ${era}: a 2M guest page on 4K host pages`, () => {
