@@ -135,7 +135,10 @@ const lookTooEarly: Generator = (scene) => {
   return [
     look(),
     ...onlooker,
-    scene.kernelStore(writer, leaf.gpa, changed, size),
+    // Seldom by the emulator, which leaves no page unsync.
+    random.oneIn(4)
+      ? { op: "store", vcpu: writer, gpa: leaf.gpa, size, value: changed }
+      : scene.kernelStore(writer, leaf.gpa, changed, size),
     look(),
     ...(random.oneIn(3) ? [] : [flush]),
     look(),
