@@ -108,6 +108,9 @@ function take(world: World, step: BareStep, coverage: Coverage | undefined): voi
     case "recover-nx":
       subject.vm?.recoverNxHugePages();
       return;
+    case "check":
+      world.checkInvariants();
+      return;
     case "restore":
       subject.restore();
       return;

@@ -99,6 +99,8 @@ export type BareStep =
   | { readonly op: "memory-limit"; readonly frames?: number }
   | { readonly op: "nx-huge-pages"; readonly on: boolean }
   | { readonly op: "recover-nx" }
+  /** Every invariant, just now. */
+  | { readonly op: "check" }
   /** All state is saved and restored. */
   | { readonly op: "restore" };
 

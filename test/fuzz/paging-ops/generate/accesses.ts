@@ -9,7 +9,7 @@ const SIZES = [1, 2, 4, 8] as const;
 /** Any access to an address that tables may map, of any kind and size. */
 export function anyAccess(scene: Scene, vcpu: number): AccessStep {
   const { random } = scene;
-  const page = scene.anyAddress(vcpu);
+  const page = random.oneIn(3) ? scene.anyAddress(vcpu) : scene.likelyAddress(vcpu);
   const { entryBytes, indexes } = scene.geometry(vcpu);
   const size = random.oneIn(5) ? random.pick(SIZES) : entryBytes;
   // Half of them where entries are, should the page be a table.

@@ -20,7 +20,7 @@ export function anySetup(random: Random, kinds: readonly GuestKind[]): Setup {
     era,
     resched: random.pick([0, 0, 3, 40]),
     mode,
-    tlb: Array.from({ length: vcpus }, () => random.pick([0, 1, 16, ENDLESS])),
+    tlb: Array.from({ length: vcpus }, () => random.pick([0, 1, 16, ENDLESS, ENDLESS, ENDLESS])),
     maxPages: random.pick([40, 80, 200]),
     backing: random.pick(BACKINGS),
     // A host that is not smaller than its guest.

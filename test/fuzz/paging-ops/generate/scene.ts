@@ -3,6 +3,7 @@ import { addressesOf, type Geometry, geometryOf, kernelBase } from "../geometry"
 import { DATA, HOLES, POOL, SLOT_PAGES } from "../layout";
 import { pathOf } from "../path";
 import type { PlainVcpu } from "../plain-vcpu";
+import { P } from "../plain-walk";
 import { MODES, type Mode } from "../setup";
 import type { AccessStep, Step } from "../steps";
 import type { World } from "../world";
@@ -10,6 +11,7 @@ import type { World } from "../world";
 /** Makes the next steps of a program; it may look at the world but changes nothing. */
 export type Generator = (scene: Scene) => readonly Step[];
 
+const LIKELY_TRIES = 6;
 const ADDRESSES = new Map(
   MODES.map((mode) => [mode, mode === "none" ? [] : addressesOf(geometryOf(mode))] as const),
 );
@@ -41,6 +43,17 @@ export class Scene {
     const mode = this.mode(vcpu);
     if (mode === "none") return BigInt(this.anyFrame()) * 4096n;
     return this.random.pick(ADDRESSES.get(mode)!);
+  }
+  /** An address that is mapped by a level-1 entry, if a few tries find one; else any. */
+  likelyAddress(vcpu: number): bigint {
+    let va = this.anyAddress(vcpu);
+    for (let tries = 0; tries < LIKELY_TRIES && !this.isMapped(vcpu, va); tries++)
+      va = this.anyAddress(vcpu);
+    return va;
+  }
+  private isMapped(vcpu: number, va: bigint): boolean {
+    const last = this.path(vcpu, va).at(-1);
+    return last?.level === 1 && ((last.entry ?? 0n) & P) !== 0n;
   }
   /** A frame number as an entry may hold it: mostly the pool, sometimes elsewhere. */
   anyFrame(): number {

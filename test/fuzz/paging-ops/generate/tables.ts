@@ -58,7 +58,7 @@ const changeFlags: Generator = (scene) => {
 const changeUsed: Generator = (scene) => {
   const { random } = scene;
   const vcpu = scene.anyVcpu();
-  const va = scene.anyAddress(vcpu);
+  const va = scene.likelyAddress(vcpu);
   const path = scene.path(vcpu, va);
   const step = path.length > 0 ? random.pick(path.slice(-2)) : undefined;
   if (step?.entry === undefined) return [];
@@ -104,7 +104,7 @@ export function stepsToMap(scene: Scene, vcpu: number, va: bigint): Step[] {
 const lookTooEarly: Generator = (scene) => {
   const { random } = scene;
   const vcpu = scene.anyVcpu();
-  const va = scene.anyAddress(vcpu);
+  const va = scene.likelyAddress(vcpu);
   const leaf = scene.path(vcpu, va).at(-1);
   if (leaf?.entry === undefined) return [];
   const look = (): Step => ({
@@ -115,9 +115,11 @@ const lookTooEarly: Generator = (scene) => {
     va: va + 128n,
     value: random.u64() & ~1n,
   });
-  const changed = random.oneIn(2)
-    ? leaf.entry ^ anyFlag(scene, vcpu)
-    : goodEntry(scene, vcpu, leaf.level);
+  const changed = random.pick([
+    0n,
+    leaf.entry ^ anyFlag(scene, vcpu),
+    goodEntry(scene, vcpu, leaf.level),
+  ]);
   const writer = scene.mode(vcpu) === "none" ? vcpu : scene.anyVcpu();
   const size = scene.geometry(vcpu).entryBytes;
   const flush: Step = random.oneIn(2)
@@ -140,7 +142,7 @@ const lookTooEarly: Generator = (scene) => {
       ? { op: "store", vcpu: writer, gpa: leaf.gpa, size, value: changed }
       : scene.kernelStore(writer, leaf.gpa, changed, size),
     look(),
-    ...(random.oneIn(3) ? [] : [flush]),
+    ...(random.oneIn(3) ? [] : [flush, { op: "check" } as const]),
     look(),
   ];
 };
@@ -250,7 +252,7 @@ const pcidRoundTrip: Generator = (scene) => {
   const vcpu = scene.anyVcpu();
   const plain = scene.plain(vcpu);
   if (!plain.tagged) return [];
-  const va = scene.anyAddress(vcpu);
+  const va = scene.likelyAddress(vcpu);
   const leaf = scene.path(vcpu, va).at(-1);
   if (leaf?.entry === undefined) return [];
   const load = (root: bigint): Step => ({
@@ -318,7 +320,7 @@ export const TABLE_MENU: readonly (readonly [Generator, number])[] = [
   [changeUsed, 12],
   [map, 16],
   [mapFully, 5],
-  [lookTooEarly, 10],
+  [lookTooEarly, 20],
   [mapLarge, 4],
   [useLarge, 5],
   [share, 5],
