@@ -1,8 +1,8 @@
-import { replay } from "./paging-ops/replay";
+import { replay, replayChecking } from "./paging-ops/replay";
 
 describe("programs that the fuzzer found", () => {
   it("a huge page that is being moved is not reclaimed meanwhile", () => {
-    replay(
+    replayChecking(
       {
         mmu: "npt",
         mode: "32-bit",
@@ -26,7 +26,7 @@ describe("programs that the fuzzer found", () => {
     );
   });
   it("what PML has logged of a slot is not lost when the slot moves, whoever races", () => {
-    replay(
+    replayChecking(
       {
         mmu: "ept",
         mode: "none",
@@ -60,7 +60,7 @@ describe("programs that the fuzzer found", () => {
     );
   });
   it("what PML has logged of a slot is not lost when the slot moves", () => {
-    replay({ mmu: "ept", mode: "none", backing: "hugetlb" }, [
+    replayChecking({ mmu: "ept", mode: "none", backing: "hugetlb" }, [
       { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0x214000n, value: 0x1n, size: 8 },
       { op: "slot", id: 1, base: 0x200, pages: 0x200, backing: 0x200, flags: 1 },
       { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0x200000n, value: 0x1n, size: 8 },
@@ -69,7 +69,7 @@ describe("programs that the fuzzer found", () => {
     ]);
   });
   it("a PDPTE in memory that the walk itself marks may be reserved or not", () => {
-    replay(
+    replayChecking(
       {
         mmu: "npt",
         mode: "PAE",
@@ -92,5 +92,35 @@ describe("programs that the fuzzer found", () => {
         { op: "access", vcpu: 0, kind: "read", cpl: 0, va: 0x40205000n, value: 0x1n },
       ],
     );
+  });
+  it("an access in whose middle another came is not given up as that one may be", () => {
+    replay({ mode: "32-bit", tlb: [1, 1, 1, 1], hostPhysicalBits: 0x34, tdpMmu: false }, [
+      { op: "flip", vcpu: 0, register: "cr4", bits: 0x10n },
+      { op: "cr3", vcpu: 0, value: 0x210000n },
+      { op: "cr3", vcpu: 3, value: 0x210000n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0x4b1ff000n, size: 8, value: 0x1n },
+      {
+        op: "access",
+        vcpu: 3,
+        kind: "write",
+        cpl: 0,
+        va: 0xc0211000n,
+        value: 0x1n,
+        size: 8,
+        meanwhile: {
+          point: "P2",
+          nth: 1,
+          step: {
+            op: "access",
+            vcpu: 2,
+            kind: "write",
+            cpl: 0,
+            va: 0xc0080844n,
+            value: 0x219007n,
+            size: 4,
+          },
+        },
+      },
+    ]);
   });
 });

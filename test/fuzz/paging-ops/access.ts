@@ -20,7 +20,7 @@ export function accessBoth(world: World, asked: AccessStep, coverage: Coverage |
   if (marksItsPdpte(world, step, before)) return;
   const { now } = world.memory;
   // Inside another's step the access may have to wait for that to end.
-  const tries = world.underWay.length > 0 ? WAITING_TRIES : undefined;
+  const tries = world.interrupting ? WAITING_TRIES : undefined;
   world.underWay.push(before);
   const got = world.subject.processors[step.vcpu]!.access(step, tries);
   if (!got) world.settleUnderWay();

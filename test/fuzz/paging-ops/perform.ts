@@ -23,17 +23,18 @@ function withMeanwhile(
   body: () => void,
 ): void {
   let reached = 0;
-  world.underWay.push([]);
   const stop = world.subject.trace.on("point", ({ fields }) => {
     if (fields.point !== point || reached++ !== nth) return;
     coverage?.count("races", `${point} ${stepName(step)}`);
     world.settleUnderWay();
+    world.interrupting = true;
     take(world, step, coverage);
+    world.interrupting = false;
   });
   try {
     body();
   } finally {
-    world.underWay.pop();
+    world.interrupting = false;
     stop();
   }
 }

@@ -23,6 +23,8 @@ export class World {
   readonly dirty: DirtyOracle;
   /** Outcomes legal for the accesses that are under way, outermost first. */
   readonly underWay: (readonly Legal[])[] = [];
+  /** The step taken now is in the middle of another actor's. */
+  interrupting = false;
 
   constructor(readonly setup: Setup) {
     this.memory = new PlainMemory(RAM_PAGES, setup.mmu === "npt");
