@@ -61,7 +61,7 @@ step("types", process.execPath, "node_modules/typescript/bin/tsc", "--noEmit");
 if (step("build", process.execPath, "esbuild.mjs")) {
   suite("specs", "scripts/run-mocha.mjs", "RESULTS", ...specs("quick"));
   if (!quick) {
-    suite("slow specs", "scripts/run-mocha.mjs", "RESULTS", ...specs("slow"));
+    suite("slow specs", "scripts/run-mocha.mjs", "--side-by-side", "RESULTS", ...specs("slow"));
     suite("editor", "scripts/test-editor.mjs", "--results", "RESULTS");
   }
 }

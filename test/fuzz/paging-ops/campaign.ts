@@ -3,6 +3,7 @@ import type { Coverage } from "./coverage";
 import { anySetup } from "./generate/program";
 import { asTest } from "./print";
 import { runNew } from "./run";
+import { ENGINES, type EngineName } from "./setup";
 import { shrink } from "./shrink";
 import { type GuestKind, modesBeside, supportedKinds } from "./supported";
 
@@ -39,9 +40,14 @@ export function runProgram(campaign: Campaign, n: number): string | undefined {
   ].join("\n");
 }
 
-/** Programs of so many steps together, of every kind the product has: the first failure, if any. */
-export function runSteps(seed: number, steps: number, every: number): string | undefined {
-  const { kinds } = supportedKinds();
+/** Programs of so many steps together, of every kind these engines have: the first failure, if any. */
+export function runSteps(
+  seed: number,
+  steps: number,
+  every: number,
+  engines: readonly EngineName[] = ENGINES,
+): string | undefined {
+  const { kinds } = supportedKinds(engines);
   for (let n = 0; n * PROGRAM_LENGTH < steps; n++) {
     const failure = runProgram({ seed, kinds, every }, n);
     if (failure !== undefined) return failure;

@@ -1,0 +1,3 @@
+import { atLength } from "./paging-ops/at-length";
+
+atLength(["none", "shadow"]);
