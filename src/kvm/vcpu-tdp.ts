@@ -4,6 +4,7 @@ import {
   CR4,
   EFER,
   EPT_QUALIFICATION,
+  emptyRefill,
   type FaultOutcome,
   type Gpa,
   type GuestFault,
@@ -66,15 +67,7 @@ export class TdpPaging implements VcpuPaging {
   readonly pml: PageModificationLog | undefined;
   /** What became of the exit in the last `refill`. */
   private pending: FaultOutcome | undefined;
-  private readonly answer: Refill = {
-    kind: "fault",
-    offset: 0,
-    allow: 0,
-    level: 1,
-    global: false,
-    gpa: 0,
-    error: 0,
-  };
+  private readonly answer = emptyRefill();
 
   constructor(
     private readonly vm: VmCore,

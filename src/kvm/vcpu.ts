@@ -1,6 +1,7 @@
 import {
   ACC,
   ACCESS,
+  emptyRefill,
   type FaultOutcome,
   type GuestFault,
   gpa,
@@ -41,15 +42,7 @@ export class Vcpu {
   readonly exits: VcpuExits;
   private readonly paging: VcpuPaging;
   private readonly entry: VcpuEntry;
-  private readonly answer: Refill = {
-    kind: "fault",
-    offset: 0,
-    allow: 0,
-    level: 1,
-    global: false,
-    gpa: 0,
-    error: 0,
-  };
+  private readonly answer = emptyRefill();
 
   constructor(
     readonly vm: VmCore,

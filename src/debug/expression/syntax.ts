@@ -1,25 +1,30 @@
 import type { AddressSpace } from "./space";
 
-/** Where a node stands in the text. */
-interface Place {
+/** Where something stands in the text: from `start` up to, not including, `end`. */
+export interface Place {
   readonly start: number;
   readonly end: number;
 }
 
+/** What is one token and a whole expression too. */
+export type Atom =
+  | { readonly kind: "number"; readonly value: bigint; readonly shown: "d" | "x" }
+  | { readonly kind: "string"; readonly value: string }
+  /** `gpa:0x3000`, `gva@0x1000:0x400000`: no spaces inside. */
+  | {
+      readonly kind: "address";
+      readonly space: AddressSpace;
+      readonly value: bigint;
+      readonly root?: bigint;
+    }
+  | { readonly kind: "name"; readonly name: string }
+  | { readonly kind: "register"; readonly name: string }
+  | { readonly kind: "symbol"; readonly name: string };
+
 /** The tree of an expression (grammar: the parser). */
 export type Expression = Place &
   (
-    | { readonly kind: "number"; readonly value: bigint; readonly shown: "d" | "x" }
-    | { readonly kind: "string"; readonly value: string }
-    | {
-        readonly kind: "address";
-        readonly space: AddressSpace;
-        readonly value: bigint;
-        readonly root?: bigint;
-      }
-    | { readonly kind: "name"; readonly name: string }
-    | { readonly kind: "register"; readonly name: string }
-    | { readonly kind: "symbol"; readonly name: string }
+    | Atom
     | { readonly kind: "unary"; readonly operator: string; readonly operand: Expression }
     | {
         readonly kind: "binary";

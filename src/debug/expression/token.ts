@@ -1,23 +1,14 @@
 import { ADDRESS_SPACES, type AddressSpace } from "./space";
+import type { Atom, Place } from "./syntax";
 
-/** A piece of an expression: from `start` up to, not including, `end`. */
-export type Token = { readonly start: number; readonly end: number } & (
-  | { readonly kind: "number"; readonly value: bigint; readonly shown: "d" | "x" }
-  | { readonly kind: "string"; readonly value: string }
-  /** `gpa:0x3000`, `gva@0x1000:0x400000`: one token, no spaces inside. */
-  | {
-      readonly kind: "address";
-      readonly space: AddressSpace;
-      readonly value: bigint;
-      readonly root?: bigint;
-    }
-  | { readonly kind: "name"; readonly name: string }
-  | { readonly kind: "register"; readonly name: string }
-  | { readonly kind: "symbol"; readonly name: string }
-  | { readonly kind: "operator"; readonly text: string }
-  | { readonly kind: "end" }
-  | { readonly kind: "bad"; readonly message: string }
-);
+/** A piece of an expression. */
+export type Token = Place &
+  (
+    | Atom
+    | { readonly kind: "operator"; readonly text: string }
+    | { readonly kind: "end" }
+    | { readonly kind: "bad"; readonly message: string }
+  );
 
 const NUMBER = "0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|[0-9][0-9_]*";
 const SPACES = ADDRESS_SPACES.join("|");

@@ -35,6 +35,17 @@ export interface Refill {
   error: number;
 }
 
+/** The object that a walker answers with, each time the same: says nothing yet. */
+export const emptyRefill = (): Refill => ({
+  kind: "fault",
+  offset: 0,
+  allow: 0,
+  level: 1,
+  global: false,
+  gpa: 0,
+  error: 0,
+});
+
 /** What to do about a hardware page fault, or an intercept, before the guest sees anything. */
 export type FaultOutcome =
   /** Execute the instruction again: the tables have changed. */

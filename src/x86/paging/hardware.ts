@@ -1,4 +1,4 @@
-import { ACCESS, ALLOW, type Refill } from "../cpu/board";
+import { ACCESS, ALLOW, emptyRefill, type Refill } from "../cpu/board";
 import { type ByteMemory, type FrameMap, FramePort } from "./frame-port";
 import { permissionFault, walkAccess } from "./permission";
 import type { Physical } from "./table-port";
@@ -14,15 +14,7 @@ export class HardwareWalker<A extends Physical> {
   private readonly port: FramePort<A>;
   /** What the last `refill` found: the path for the debugger's "last walk". */
   readonly result = new WalkResult<A>();
-  private readonly answer: Refill = {
-    kind: "fault",
-    offset: 0,
-    allow: 0,
-    level: 1,
-    global: false,
-    gpa: 0,
-    error: 0,
-  };
+  private readonly answer = emptyRefill();
 
   constructor(
     memory: ByteMemory,

@@ -1,5 +1,5 @@
 import type { Gpa, Hpa } from "../address";
-import { ACCESS, ALLOW, type Refill } from "../cpu/board";
+import { ACCESS, ALLOW, emptyRefill, type Refill } from "../cpu/board";
 import { type ByteMemory, type FrameMap, FramePort } from "./frame-port";
 import { allowedAccesses } from "./hardware";
 import { isBadPdpte, loadPdptes, pdpteRegisters } from "./pdpte";
@@ -47,15 +47,7 @@ export class TwoDimensionalWalker {
   private readonly tables: GuestTables;
   private readonly entry: Entry = { lo: 0, hi: 0 };
   private readonly pdptes = pdpteRegisters();
-  private readonly answer: Refill = {
-    kind: "fault",
-    offset: 0,
-    allow: 0,
-    level: 1,
-    global: false,
-    gpa: 0,
-    error: 0,
-  };
+  private readonly answer = emptyRefill();
 
   constructor(
     memory: ByteMemory,
