@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { performHostAction } from "../../src/host";
-import { OF_2010, OF_2012 } from "../../src/kvm";
 import { gfn } from "../../src/x86";
 import { checked } from "../kvm/checked";
 import { Guest, type GuestOptions } from "../kvm/guest";
@@ -106,15 +105,4 @@ describe("golden trace G10: a 2M guest page on a 2M host page, with a guest tabl
     g.write(3, 0x203000, 3);
     assert.equal(g.vm.stats.pages_2m, 1);
   });
-
-  for (const profile of [OF_2010, OF_2012])
-    it(`G10 F-138 (b) in ${profile.era} the large leaf goes`, () => {
-      const g = withTable(largeGuest(true, { ...checked, profile }));
-      g.write(3, 0x203000, 1);
-      assert.equal(g.vm.stats.pages_2m, 1);
-      g.read(3, 0x400000);
-      assert.deepEqual([g.spte(sp(2, 1)), g.vm.stats.pages_2m], [0n, 0]);
-      g.write(3, 0x203000, 2);
-      assert.deepEqual(g.read(3, 0x203000), { kind: "ok", value: 2n, emulated: false });
-    });
 });

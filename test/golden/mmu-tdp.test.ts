@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
 import { GUEST_HVA } from "../../src/host";
 import { SLOT_FLAG } from "../../src/kvm";
-import { CR0, gfn } from "../../src/x86";
-import { checked } from "../kvm/checked";
-import { Guest, type GuestOptions, KVMMMU } from "../kvm/guest";
+import { gfn } from "../../src/x86";
+import { flatGuest } from "../kvm/flat-guest";
+import { KVMMMU } from "../kvm/guest";
 import { NP, sp } from "../kvm/tables";
 
 const EXITS = ["kvm_exit", "kvm_page_fault"];
-
-/** A guest that does not page, so that its addresses are guest-physical. */
-function flatGuest(options: GuestOptions): Guest {
-  const g = new Guest({ ...checked, tdpMmu: false, ...options });
-  g.cpu.cr0 = CR0.PE;
-  g.cpu.efer = 0n;
-  g.vcpu.eferWritten(0n, 0n);
-  return g.enter();
-}
 
 describe("golden trace G17: two-dimensional paging, shadow-page engine", () => {
   it("G17 F-033 F-036 a write through EPT: the exit, the pages, the leaf", () => {
