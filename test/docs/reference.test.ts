@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { FILTERS, FUNCTIONS } from "../../src/debug";
-import { PENUMBRA_EVENTS, PROFILES, type Profile } from "../../src/kvm";
+import { INVARIANTS, PENUMBRA_EVENTS, PROFILES, type Profile } from "../../src/kvm";
 
-const PAGES = ["docs/expressions.md", "docs/events.md", "docs/eras.md"];
+const PAGES = ["docs/expressions.md", "docs/events.md", "docs/eras.md", "docs/invariants.md"];
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 
 /** The ways in which eras differ, and what each is called in the table. */
@@ -61,6 +61,11 @@ const TABLES: Readonly<Record<string, () => readonly string[]>> = {
     ...ERA_ROWS.map(
       ([key, says]) => `| ${says} | ${PROFILES.map((p) => eraCell(p[key])).join(" | ")} |`,
     ),
+  ],
+  invariants: () => [
+    "| invariant | what must hold |",
+    "| --- | --- |",
+    ...INVARIANTS.map(({ id, rule }) => `| ${id} | ${cell(rule)} |`).sort(),
   ],
   "own-events": () => [
     "| event | says |",
