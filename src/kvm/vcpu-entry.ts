@@ -1,5 +1,5 @@
 import { type Hpa, hpaOf, type WalkRoot } from "../x86";
-import type { MmuContext } from "./mmu/context";
+import type { MmuContext, UserExit } from "./mmu/context";
 import { REQUEST, REQUEST_NAMES, type Request } from "./mmu/requests";
 import { PAE_ROOTS } from "./mmu/root";
 import { freeObsoleteRoots, freeUnsyncPrevRoots, loadRoots } from "./mmu/roots";
@@ -25,11 +25,19 @@ export class VcpuEntry {
   enter(): void {
     const { mmu, vm } = this;
     if (mmu.failure) return;
+    mmu.userExit = undefined;
+    mmu.tripleFault = undefined;
     if (mmu.requests !== 0) {
       if (this.mustExit()) return;
       this.serveRequests();
     }
-    if (mmu.root.kind === "none") loadRoots(vm.state, mmu);
+    if (mmu.root.kind === "none") {
+      loadRoots(vm.state, mmu);
+      if (mmu.tripleFault) {
+        this.leaveFor("SHUTDOWN");
+        return;
+      }
+    }
     this.loadHardware();
     const { trace } = vm.state;
     if (trace.wants("kvm_entry")) trace.emit("kvm_entry", { vcpu: mmu.id, rip: mmu.cpu.rip });
@@ -39,19 +47,22 @@ export class VcpuEntry {
   /** A dirty ring that is nearly full must be emptied by the VMM first (kvm_dirty_ring_check_request). */
   private mustExit(): boolean {
     const { mmu, vm } = this;
-    mmu.userExit = undefined;
     if (!mmu.has("dirtyRingSoftFull")) return false;
     if (mmu.ring?.softFull) {
-      mmu.userExit = "DIRTY_RING_FULL";
       const { trace } = vm.state;
       if (trace.wants("kvm_dirty_ring_exit")) trace.emit("kvm_dirty_ring_exit", { vcpu: mmu.id });
-      vm.onUserExit?.(mmu.id, mmu.userExit);
+      this.leaveFor("DIRTY_RING_FULL");
       // The VMM may have answered at once.
       if (mmu.ring.softFull) return true;
       mmu.userExit = undefined;
     }
     this.take("dirtyRingSoftFull");
     return false;
+  }
+
+  private leaveFor(exit: UserExit): void {
+    this.mmu.userExit = exit;
+    this.vm.onUserExit?.(this.mmu.id, exit);
   }
 
   /** Gives the hardware the present root without a flush: its TLB was restored with it. */

@@ -86,6 +86,10 @@ export class Vcpu {
   get userExit(): UserExit | undefined {
     return this.mmu.userExit;
   }
+  /** Why it was shut down by the entry that ended so. */
+  get tripleFault(): string | undefined {
+    return this.mmu.tripleFault;
+  }
   /** Frames it has dirtied, where the VM keeps rings. */
   get dirtyRing(): DirtyRing | undefined {
     return this.mmu.ring;

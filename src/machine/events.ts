@@ -4,7 +4,8 @@ export const MACHINE_EVENTS: Readonly<Record<string, string>> = {
   invlpg: "INVLPG is about to be executed",
   cr_write: "a control register is about to change",
   efer_write: "EFER is about to change",
-  triple_fault: "a fault while delivering a double fault: the vCPU shuts down",
+  triple_fault:
+    "the vCPU shuts down: a fault while delivering a double fault, or in older eras a root outside the slots",
   unassigned_io: "a port without a device was accessed",
   unassigned_mmio: "a guest physical address without memory or device was accessed",
   host_action: "the host was told to do something to a page",

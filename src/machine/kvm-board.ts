@@ -36,6 +36,8 @@ export class KvmBoard extends PcBoard {
   }
   pageFault(va: bigint, error: number): FaultOutcome {
     const outcome = this.kvm.pageFault(va, error);
+    // Whoever went on would only come here again.
+    if (this.kvm.userExit) return { kind: "stop" };
     const failure = this.kvm.takeFailure();
     if (!failure) return outcome;
     this.host.runFailed(failure);

@@ -74,6 +74,10 @@ export class KvmPlatform implements Platform {
     frames.onFree = (frame) => this.bytesWritten(frames.offsetOf(frame), PAGE_SIZE);
     const owner = this.process;
     this.vm = new Vm({ memory, host: frames, process: owner, trace, features, ...engine });
+    this.vm.onUserExit = (id) => {
+      const why = this.vm.vcpus[id]?.tripleFault;
+      if (why) boardHost.shutDown(id, why);
+    };
   }
 
   /** Maps and registers the guest's memory; done once, before anything is loaded. */

@@ -25,6 +25,8 @@ export interface BoardHost {
   readonly stopRequested: boolean;
   /** The hypervisor cannot go on with the vCPU now: a sentence why. */
   runFailed(text: string): void;
+  /** The vCPU has shut down, and the machine with it: a sentence why. */
+  shutDown(vcpu: number, text: string): void;
   /** Invariants of the hypervisor that do not hold, a sentence each. */
   violated(violations: readonly string[]): void;
 }

@@ -223,6 +223,13 @@ export class PcMachine implements Machine, BoardHost {
     this.engine.endSlice();
   }
 
+  shutDown(vcpu: number, text: string): void {
+    if (this.ending) return;
+    this.vcpu(vcpu).state.setU32(S.activity, ACTIVITY.shutDown);
+    this.trace.emit("triple_fault", {});
+    this.end({ kind: "shutdown", vcpu, text });
+  }
+
   private stop(reason: StopReason): StopReason {
     this.output.flush();
     for (const vcpu of this.vcpus) vcpu.noteControls();
@@ -261,8 +268,7 @@ export class PcMachine implements Machine, BoardHost {
       case "breakpoint":
         return { kind: "breakpoint", vcpu: vcpu.id, address: gva(linearRip(vcpu)) };
       case "shutdown":
-        this.trace.emit("triple_fault", {});
-        this.end({ kind: "shutdown", vcpu: vcpu.id, text: "triple fault" });
+        this.shutDown(vcpu.id, "triple fault");
         return undefined;
       case "unimplemented":
         return { kind: "unimplemented", vcpu: vcpu.id, text: text ?? "not implemented" };
@@ -275,7 +281,7 @@ export class PcMachine implements Machine, BoardHost {
     this.entered = -1;
     if (entered) return true;
     this.platform.beforeSlice(vcpu);
-    if (!this.stopEvent && !this.problem) return true;
+    if (!this.stopEvent && !this.problem && !this.ending) return true;
     this.entered = vcpu;
     return false;
   }

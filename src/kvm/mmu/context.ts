@@ -34,8 +34,8 @@ export interface MmioCache {
   readonly generation: number;
 }
 
-/** Exits that the VMM must answer before the vCPU can go on. */
-export type UserExit = "DIRTY_RING_FULL";
+/** Exits that the VMM must answer before the vCPU can go on; after SHUTDOWN it never does. */
+export type UserExit = "DIRTY_RING_FULL" | "SHUTDOWN";
 
 /** A page fault for the guest. */
 export interface InjectedFault {
@@ -69,6 +69,8 @@ export class MmuContext {
   ring: DirtyRing | undefined;
   /** Why the vCPU is back in userspace and stays there until it is entered again (`exit_reason`). */
   userExit: UserExit | undefined;
+  /** Why the entry at hand ends in a shutdown, as a sentence (KVM_REQ_TRIPLE_FAULT). */
+  tripleFault: string | undefined;
   /** `REQUEST` bits. */
   requests = 0;
   /** Where the last emulation was replaced by zapping the table: the same again is emulated. */

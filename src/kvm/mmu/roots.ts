@@ -8,7 +8,7 @@ import { dropMmioCache } from "./mmio";
 import { ROLE, type RoleWord, roleLevel, withLevel, withQuadrant } from "./role";
 import { NO_ROOT, PAE_ROOTS, type Root, rootPages } from "./root";
 import type { ShadowPage } from "./shadow-page";
-import { pfnHi, pfnLo } from "./spte";
+import { pfnHi, pfnLo, spteValue } from "./spte";
 import type { MmuState } from "./state";
 import { syncRoots } from "./sync";
 import { commitZap, type InvalidList, prepareZap } from "./zap";
@@ -26,7 +26,7 @@ export function loadRoots(state: MmuState, context: MmuContext): void {
   makePagesAvailable(state);
   const levels = roleLevel(context.mode.rootRole);
   context.root = levels > PAE_LEVELS ? longRoot(state, context) : paeRoot(state, context);
-  if (state.trace.wants("root_load"))
+  if (context.root.kind !== "none" && state.trace.wants("root_load"))
     state.trace.emit("root_load", { vcpu: context.id, ...describe(context.root) });
   syncRoots(state, context);
   state.lock.give();
@@ -62,6 +62,10 @@ function paeRoot(state: MmuState, context: MmuContext): Root {
   const role = withLevel(mode.rootRole, PAE_LEVELS - 1);
   const wide = (role & ROLE.has4ByteGpte) === 0;
   if (!wide && !isVisible(state, topFrame(context))) return absentRoot(state, context, pgd);
+  if (wide && !direct && state.profile.absentRoot === "triple-fault") {
+    const at = [0, 1, 2, 3].findIndex((i) => leadsNowhere(state, pdptrTable(context, i)));
+    if (at >= 0) return tripleFault(state, context, `PDPTE ${at}`, pdpteValue(context, at));
+  }
   const pages: (ShadowPage | undefined)[] = [];
   for (let i = 0; i < PAE_ROOTS; i++) {
     const frame = direct ? gfn(i << 18) : wide ? pdptrTable(context, i) : topFrame(context);
@@ -80,12 +84,19 @@ function paeRoot(state: MmuState, context: MmuContext): Root {
 const isVisible = (state: MmuState, frame: Gfn): boolean =>
   state.slotSets[0]!.find(frame)?.visible === true;
 
+const leadsNowhere = (state: MmuState, frame: Gfn | undefined): boolean =>
+  frame !== undefined && !isVisible(state, frame);
+
 /** CR3 points outside the slots: every access faults, or, in older kernels, the vCPU shuts down. */
 function absentRoot(state: MmuState, context: MmuContext, pgd: bigint): Root {
-  const { absentRoot: kind, kernels } = state.profile;
-  if (kind === "triple-fault")
-    context.failure = `triple fault: CR3 0x${pgd.toString(16)} points outside the memslots, where kernels ${kernels} shut the vCPU down`;
+  if (state.profile.absentRoot === "triple-fault") return tripleFault(state, context, "CR3", pgd);
   return { kind: "dummy", pgd };
+}
+
+/** mmu_check_root: there is no root, and the entry ends in a shutdown. */
+function tripleFault(state: MmuState, context: MmuContext, what: string, value: bigint): Root {
+  context.tripleFault = `triple fault: ${what} 0x${value.toString(16)} points outside the memslots, where kernels ${state.profile.kernels} shut the vCPU down`;
+  return NO_ROOT;
 }
 
 /** Frame of the table that CR3 names outside PAE paging. */
@@ -97,6 +108,9 @@ function pdptrTable({ pdptrs }: MmuContext, index: number): Gfn | undefined {
   const lo = pdptrs[2 * index]!;
   return lo & PDPTE_PRESENT ? gfnOf(gpa(tableAddress(lo, pdptrs[2 * index + 1]!))) : undefined;
 }
+
+const pdpteValue = ({ pdptrs }: MmuContext, index: number): bigint =>
+  spteValue(pdptrs[2 * index]!, pdptrs[2 * index + 1]!);
 
 function takeRoot(state: MmuState, context: MmuContext, frame: Gfn, role: RoleWord): ShadowPage {
   const page = getShadowPage(state, context, frame, role);

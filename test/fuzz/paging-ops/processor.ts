@@ -1,3 +1,4 @@
+import type { UserExit } from "../../../src/kvm";
 import { ACCESS, ALLOW, type FaultOutcome, type GuestFault, type Refill } from "../../../src/x86";
 import { withLma } from "./plain-vcpu";
 import type { ScriptedCpu } from "./scripted-cpu";
@@ -6,8 +7,8 @@ import type { AccessStep } from "./steps";
 
 /** What a processor asks when its TLB does not know: a hypervisor's vCPU, or a walker of guest tables. */
 export interface Translator {
-  /** Why the vCPU cannot go on. */
-  readonly failure?: string | undefined;
+  /** Why the vCPU is in userspace. */
+  readonly userExit?: UserExit | undefined;
   refill(va: bigint, access: number): Refill;
   pageFault(va: bigint, error: number): FaultOutcome;
   emulate(va: bigint, access: number): Refill;
@@ -110,7 +111,7 @@ export class Processor {
       }
       if (outcome.kind === "emulate") return this.emulated(step, access);
     }
-    if (translator.failure?.startsWith("triple fault")) throw new ShutDown();
+    if (translator.userExit === "SHUTDOWN") throw new ShutDown();
     if (tries !== undefined) return undefined;
     throw new Error(`the access to ${va.toString(16)} is tried again for ever`);
   }

@@ -148,7 +148,7 @@ export const ROOT_INVARIANT: EntryTimeInvariant = {
   context(state, context) {
     const { root, mode } = context;
     // A vCPU that was shut down enters no more.
-    if (context.failure) return undefined;
+    if (context.failure || context.userExit === "SHUTDOWN") return undefined;
     if (root.kind === "none") return `vCPU ${context.id} enters without a root`;
     const ignored = root.kind === "pae" ? ROLE.level | ROLE.quadrant : 0;
     const wrong =
