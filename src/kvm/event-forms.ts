@@ -76,13 +76,18 @@ export const KVM_FORMS: Readonly<Record<string, Form>> = {
   kvm_exit: (f) =>
     `vcpu ${f.vcpu} reason ${f.reason} rip 0x${hex(f.rip)} info1 ${hex16(f.info1)} info2 ${hex16(f.info2)} intr_info 0x00000000 error_code 0x00000000`,
   kvm_page_fault: (f) =>
-    `vcpu ${f.vcpu} rip 0x${hex(f.rip)} address ${hex16(f.address)} error_code 0x${hex(f.error_code)}`,
+    f.rip === undefined
+      ? `address ${hex(f.address)} error_code ${hex(f.error_code)}`
+      : `vcpu ${f.vcpu} rip 0x${hex(f.rip)} address ${hex16(f.address)} error_code 0x${hex(f.error_code)}`,
   kvm_inj_exception: (f) => `${f.vector === 14 ? "#PF" : `#${f.vector}`} (0x${hex(f.error)})`,
   kvm_cr: (f) => `cr_${f.write ? "write" : "read"} ${hex(f.cr)} = 0x${hex(f.value)}`,
   kvm_inj_virq: (f) => `irq ${f.irq}`,
   kvm_msr: (f) =>
     `msr_${f.write ? "write" : "read"} ${hex(f.index)} = 0x${hex(f.value)}${f.exception ? " (#GP)" : ""}`,
   kvm_mmio: (f) => `mmio ${f.kind} len ${f.len} gpa 0x${hex(f.gpa)} val 0x${hex(f.val)}`,
+  kvm_cpuid: (f) =>
+    `func ${hex(f.function)} idx ${hex(f.index)} rax ${hex(f.rax)} rbx ${hex(f.rbx)} rcx ${hex(f.rcx)} rdx ${hex(f.rdx)}, cpuid entry ${f.found ? "found" : "not found"}${f.used_max_basic ? ", used max basic" : ""}`,
+  kvm_emulate_insn: (f) => `${hex(f.csbase)}:${hex(f.rip)}: ${f.insn} (${f.mode})`,
   kvm_pio: (f) =>
     `pio_${f.write ? "write" : "read"} at 0x${hex(f.port)} size ${f.size} count ${f.count} val 0x${hex(f.val)}`,
   kvm_dirty_ring_push: (f) =>
@@ -94,4 +99,5 @@ export const KVM_FORMS: Readonly<Record<string, Form>> = {
   kvm_set_spte_hva: (f) => `mmu notifier set pte hva: ${hex16(f.hva)}`,
   kvm_age_hva: (f) => `mmu notifier age hva: ${hex16(f.start)} -- ${hex16(f.end)}`,
   kvm_test_age_hva: (f) => `mmu notifier test age hva: ${hex16(f.start)}`,
+  kvm_age_page: (f) => `hva ${hex(f.hva)} gfn ${hex(f.gfn)} ${f.referenced ? "YOUNG" : "OLD"}`,
 };

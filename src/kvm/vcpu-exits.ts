@@ -1,6 +1,8 @@
 import type { MmuContext } from "./mmu/context";
 import type { VmCore } from "./vm-core";
 
+const EFER_INDEX = 0xc0000080;
+
 /** What a VMX exit reason is called under SVM, and whether the MMU handles it. */
 interface ExitRow {
   readonly svm: string;
@@ -55,6 +57,17 @@ export class VcpuExits {
     this.announce("CR_ACCESS", BigInt(register));
     const { trace } = this.vm.state;
     if (trace.wants("kvm_cr")) trace.emit("kvm_cr", { write: true, cr: register, value });
+  }
+
+  /** WRMSR to EFER, which exits under every kind of paging. */
+  announceEferExit(): void {
+    this.announce("MSR_WRITE", BigInt(EFER_INDEX));
+  }
+  /** … and has been done. */
+  announceEferWritten(value: bigint): void {
+    const { trace } = this.vm.state;
+    if (trace.wants("kvm_msr"))
+      trace.emit("kvm_msr", { write: true, index: EFER_INDEX, value, exception: false });
   }
 
   private nameOf(reason: ExitReason, info1: bigint): string {

@@ -27,6 +27,11 @@ export interface VcpuPaging {
    * would not find, or 0.
    */
   beforeGuestWalk(va: bigint, access: number): number;
+  /**
+   * Userspace has set the control registers, without an exit (KVM_SET_SREGS): nothing built for the old
+   * ones is kept. False, with nothing changed, when PAE paging would load a PDPTE with a reserved bit set.
+   */
+  controlsReplaced(): boolean;
   /** Registers and roots are those of a snapshot. */
   restored(): void;
 }

@@ -57,8 +57,16 @@ export class VcpuRegisters {
   }
 
   eferWritten(old: bigint, value: bigint): void {
+    this.exits.announceEferExit();
     if ((old ^ value) & (EFER.NX | EFER.LMA)) this.resetContext();
+    this.exits.announceEferWritten(value);
     this.done();
+  }
+
+  controlsReplaced(): boolean {
+    if (!this.pdptrsLoaded()) return false;
+    this.resetContext();
+    return true;
   }
 
   invlpg(va: bigint): void {

@@ -74,6 +74,9 @@ export class ShadowPaging implements VcpuPaging {
   invpcid(type: number, pcid: number, va: bigint): void {
     this.registers.invpcid(type, pcid, va);
   }
+  controlsReplaced(): boolean {
+    return this.registers.controlsReplaced();
+  }
   beforeGuestWalk(): number {
     return 0;
   }

@@ -155,7 +155,10 @@ export class TdpPaging implements VcpuPaging {
   }
 
   eferWritten(old: bigint, value: bigint): void {
-    this.written(true, false, ((old ^ value) & (EFER.NX | EFER.LMA)) !== 0n);
+    this.exits.announceEferExit();
+    this.written(false, false, ((old ^ value) & (EFER.NX | EFER.LMA)) !== 0n);
+    this.exits.announceEferWritten(value);
+    this.entry().enter();
   }
 
   pkruWritten(): void {
@@ -180,6 +183,15 @@ export class TdpPaging implements VcpuPaging {
     if (readPdptr(vm.state, mmu, va, vm.features.physicalBits)) return 0;
     const { fetchReported } = mmu.mode.guestRules;
     return PFEC.present | PFEC.reserved | accessErrorBits(access, fetchReported);
+  }
+
+  controlsReplaced(): boolean {
+    const { mmu, vm } = this;
+    if (pagingMode(mmu.cpu) === "PAE" && !this.loadPdptrs()) return false;
+    unloadRoots(vm.state, mmu);
+    mmu.mode = vm.modeOf(mmu.cpu);
+    this.followRegisters();
+    return true;
   }
 
   restored(): void {

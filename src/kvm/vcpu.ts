@@ -23,6 +23,7 @@ import { trackWrite } from "./mmu/pte-write";
 import type { ShadowPage } from "./mmu/shadow-page";
 import { walkGuest } from "./mmu/walk-guest";
 import { emulationFailed } from "./mmu/write-protect-decision";
+import { msrExits } from "./msr-exits";
 import { VcpuEntry } from "./vcpu-entry";
 import { type ExitReason, VcpuExits } from "./vcpu-exits";
 import type { VcpuPaging } from "./vcpu-paging";
@@ -108,6 +109,11 @@ export class Vcpu {
   exited(reason: ExitReason, info1: number): void {
     this.exits.announce(reason, BigInt(info1));
     drainPml(this.vm.state, this.mmu);
+  }
+
+  /** Whether the guest exits for an MSR that is the processor's own. */
+  exitsForMsr(write: boolean, index: number): boolean {
+    return msrExits(this.vm.tdp?.vendor ?? "vmx", write, index);
   }
 
   /** The hardware walk: over the shadow tables, or in two dimensions. */
@@ -208,6 +214,10 @@ export class Vcpu {
   }
   eferWritten(old: bigint, value: bigint): void {
     this.runs(() => this.paging.eferWritten(old, value));
+  }
+  /** Userspace has set CR0, CR3, CR4 or EFER; false = not with these PDPTEs, and nothing has changed. */
+  controlsReplaced(): boolean {
+    return this.runs(() => this.paging.controlsReplaced());
   }
   pkruWritten(): void {
     this.paging.pkruWritten();

@@ -99,10 +99,11 @@ export class BarePlatform implements Platform {
     return next === undefined ? undefined : gpa(next * PAGE);
   }
 
-  controlsReplaced(vcpu: number): void {
+  controlsReplaced(vcpu: number): boolean {
     const board = this.boards[vcpu];
-    board?.controlsChanged(true);
+    if (board?.controlsChanged(true)) return false;
     board?.core.flushTlb(false);
+    return true;
   }
   dropPage(): void {}
   beforeSlice(): void {}

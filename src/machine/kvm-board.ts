@@ -1,5 +1,17 @@
 import type { Vcpu } from "../kvm";
-import type { FaultOutcome, FieldValue, GuestFault, Refill } from "../x86";
+import {
+  type CpuidAnswer,
+  type CpuState,
+  CR0,
+  type FaultOutcome,
+  type FieldValue,
+  FLAG,
+  type GuestFault,
+  type Insn,
+  type Refill,
+  S,
+  SEG,
+} from "../x86";
 import { type BoardHost, PcBoard } from "./pc-board";
 
 /** Why a vCPU left the guest, by the name its tracepoint prints, and how often. */
@@ -116,11 +128,29 @@ export class KvmBoard extends PcBoard {
     super.deviceWrite(gpa, len, val);
   }
 
-  override cpuid(leaf: number): readonly [number, number, number, number] {
+  cpuidExecuted(leaf: number, subleaf: number, answer: CpuidAnswer): void {
     this.kvm.exited("CPUID", leaf);
-    const result = super.cpuid(leaf);
+    const [rax, rbx, rcx, rdx] = answer.result;
+    const { found, usedMaxBasic } = answer;
+    const registers = { rax, rbx, rcx, rdx, found, used_max_basic: usedMaxBasic };
+    this.announceAccess("kvm_cpuid", { function: leaf, index: subleaf, ...registers });
     this.kvm.enter();
-    return result;
+  }
+
+  ownMsrAccessed(write: boolean, index: number, value: bigint, exception: boolean): void {
+    if (!this.kvm.exitsForMsr(write, index)) return;
+    this.kvm.exited(write ? "MSR_WRITE" : "MSR_READ", index);
+    this.announceAccess("kvm_msr", { write, index, value, exception });
+    this.kvm.enter();
+  }
+
+  emulating(insn: Insn): void {
+    if (!this.host.trace.wants("kvm_emulate_insn")) return;
+    const { state } = this.core;
+    const csbase = Number(BigInt.asUintN(32, state.segment(SEG.cs).base));
+    const mode = emulationMode(state, insn);
+    const bytes = [...insn.bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    this.host.trace.emit("kvm_emulate_insn", { csbase, rip: insn.ip, insn: bytes, mode });
   }
 
   override hypercall(): bigint | undefined {
@@ -153,4 +183,10 @@ export class KvmBoard extends PcBoard {
   private announceAccess(name: string, fields: Readonly<Record<string, FieldValue>>): void {
     if (this.host.trace.wants(name)) this.host.trace.emit(name, fields);
   }
+}
+
+/** The names of KVM's kvm_emulate_insn event. */
+function emulationMode(state: CpuState, { codeBits }: Insn): string {
+  if (!(state.cr0 & CR0.PE)) return "real";
+  return state.u64(S.rflags) & FLAG.VM ? "vm16" : `prot${codeBits}`;
 }

@@ -32,7 +32,6 @@ import type { BoardHost } from "./pc-board";
 import type { Platform } from "./platform";
 import { hex, type Refusal, refuse } from "./refusal";
 import { backingOf, slotFile } from "./slot-backing";
-import type { Controls } from "./vcpu-view";
 
 /** Frames for pages that lose their place to swap or migration. */
 const SPARE_FRAMES = 1024;
@@ -218,14 +217,11 @@ export class KvmPlatform implements Platform {
       performHostAction(this.process, this.boardHost.trace, "swap-out", address);
   }
 
-  controlsReplaced(vcpu: number, old: Controls): void {
+  controlsReplaced(vcpu: number): boolean {
     const { kvm } = this.boardOf(vcpu);
-    const { cr0, cr3, cr4, efer } = kvm.cpu;
-    if (efer !== old.efer) kvm.eferWritten(old.efer, efer);
-    if (cr4 !== old.cr4) kvm.cr4Written(old.cr4, cr4);
-    if (cr0 !== old.cr0) kvm.cr0Written(old.cr0, cr0);
-    if (cr3 !== old.cr3) kvm.cr3Written(old.cr3, cr3, false);
+    if (!kvm.controlsReplaced()) return false;
     kvm.cpu.flushTlb();
+    return true;
   }
 
   beforeSlice(vcpu: number): void {

@@ -1,5 +1,6 @@
 import {
   type Board,
+  type CpuidResult,
   type FaultOutcome,
   GPR,
   type GuestFault,
@@ -35,7 +36,7 @@ export interface BoardHost {
 const HYPERCALL = { pollIrq: 1n, notPermitted: -1n, unknown: -1000n } as const;
 
 /** CPUID leaves 40000000h…: "KVMKVMKVM", and no paravirtual feature (KVM documentation, cpuid.rst). */
-const HYPERVISOR_LEAVES: Readonly<Record<number, readonly [number, number, number, number]>> = {
+const HYPERVISOR_LEAVES: Readonly<Record<number, CpuidResult>> = {
   1073741824: [0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d],
 };
 
@@ -90,8 +91,8 @@ export abstract class PcBoard implements Board {
     this.host.devices.ports.write(port, size, value);
   }
 
-  cpuid(leaf: number): readonly [number, number, number, number] {
-    return HYPERVISOR_LEAVES[leaf] ?? [0, 0, 0, 0];
+  cpuid(leaf: number): CpuidResult | undefined {
+    return HYPERVISOR_LEAVES[leaf];
   }
 
   readMsr(index: number): bigint | undefined {

@@ -6,6 +6,7 @@ import {
   type Gva,
   gva,
   type PagingFeatures,
+  pdpteTable,
   S,
   SEG,
   startup,
@@ -23,6 +24,7 @@ import { OutputBuffer } from "./output-buffer";
 import type { BoardHost } from "./pc-board";
 import { PcDevices } from "./pc-devices";
 import type { Platform } from "./platform";
+import { hex } from "./refusal";
 import { Scheduler } from "./scheduler";
 import { ACTIVITY, type Signal } from "./signals";
 import { MachineVcpu } from "./vcpu-view";
@@ -240,7 +242,12 @@ export class PcMachine implements Machine, BoardHost {
   private takeRegisters(id: number): void {
     const vcpu = this.vcpu(id);
     const old = vcpu.changedControls();
-    if (old) this.platform.controlsReplaced(id, old);
+    if (old && !this.platform.controlsReplaced(id)) {
+      const { cr3 } = vcpu.state;
+      vcpu.setControls(old);
+      const text = `the control registers are back to what they were: PAE paging would load a PDPTE with a reserved bit set from ${hex(pdpteTable(cr3))}, so mend it or choose another CR3`;
+      this.problem ??= { kind: "run-error", vcpu: id, text };
+    }
     vcpu.core.stateChanged();
   }
 

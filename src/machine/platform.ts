@@ -5,7 +5,6 @@ import type { HostControl } from "./host-control";
 import type { Piece } from "./loaders/boot-image";
 import type { PcBoard } from "./pc-board";
 import type { Refusal } from "./refusal";
-import type { Controls } from "./vcpu-view";
 
 /** What lies under the vCPUs: bare memory, or a host with a hypervisor. */
 export interface Platform {
@@ -24,8 +23,11 @@ export interface Platform {
   readonly hva: PageSource<Hva>;
   /** The host drops the page behind a guest physical address and maps it anew. */
   dropPage(gpa: number): void;
-  /** INIT or a debugger gave the vCPU other control registers than `old`. */
-  controlsReplaced(vcpu: number, old: Controls): void;
+  /**
+   * INIT or a debugger gave the vCPU other control registers. False when PAE paging would load a PDPTE
+   * with a reserved bit set with them: nothing but the registers has changed then.
+   */
+  controlsReplaced(vcpu: number): boolean;
   /** Before a vCPU goes on: a VM entry where there is a hypervisor. */
   beforeSlice(vcpu: number): void;
   /** The vCPU executed HLT. */

@@ -48,6 +48,11 @@ export class MachineVcpu implements VcpuView, Runnable {
     return same ? undefined : controls;
   }
 
+  /** Takes a debugger's registers back. */
+  setControls(controls: Controls): void {
+    for (const name of CONTROLS) this.state[name] = controls[name];
+  }
+
   get pending(): VcpuView["pending"] {
     const word = this.state.u32(S.pending);
     if (!(word & PENDING.valid)) return undefined;

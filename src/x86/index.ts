@@ -8,6 +8,7 @@ export {
   type TlbView,
   VcpuCore,
 } from "./cpu/engine";
+export type { Insn } from "./cpu/insn";
 export * from "./cpu/layout";
 export * from "./cpu/state";
 export * from "./cpu/system/cpu-model";

@@ -33,6 +33,10 @@ const SAMPLES: Readonly<Record<string, FieldValue>> = {
   spurious: false,
   fixed: true,
   valid: true,
+  referenced: true,
+  found: true,
+  insn: "89 07",
+  mode: "prot64",
 };
 const FLAGS = "P|W|RSVD|F";
 const CONVERSION = /%(#?)(0?\d*)(?:ll|l)?([xdups])|FLAGS/g;

@@ -69,7 +69,11 @@ for (const { profile, read, write, hostWritable, ept } of ERAS) {
       g.write(3, 0x5000, 1);
       assert.equal(g.spte(sp(3, 5)), leaf(9, write | D), "the hardware set D");
       assert.equal(g.entryAt(0x4028), 0x9067n);
+      g.log.length = 0;
       assert.deepEqual(g.read(3, 0x7000), { kind: "fault", error: 4, cr2: 0x7000n });
+      const [fault] = g.log.filter(({ name }) => name === "kvm_page_fault");
+      assert.deepEqual(fault?.fields, { address: 0x7000n, error_code: 4 });
+      assert.deepEqual(g.events(["kvm_page_fault"]), ["kvm_page_fault: address 7000 error_code 4"]);
     });
 
     trace(`G2 F-074 F-075 in ${era}: a table shared by two roots, and no root is kept`, () => {

@@ -20,8 +20,8 @@ export function handlePageFault(
   fault.begin(address, code);
   if (state.trace.wants("kvm_page_fault"))
     state.trace.emit("kvm_page_fault", {
-      vcpu: context.id,
-      rip: context.cpu.rip,
+      // Older kernels trace no more than the two.
+      ...(state.profile.era === "modern" ? { vcpu: context.id, rip: context.cpu.rip } : {}),
       address,
       error_code: code,
     });

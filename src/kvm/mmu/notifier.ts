@@ -64,23 +64,39 @@ export class VmNotifier implements MmuNotifier {
     return this.clearYoung(range);
   }
   clearYoung(range: HvaRange): boolean {
-    this.announce("kvm_age_hva", range);
-    let young = false;
     const { state } = this;
     const agesByDropping = state.format.accessed === 0;
-    for (const sptep of this.leaves(range)) {
-      if (agesByDropping) dropSpte(state, sptep, "age");
-      if (agesByDropping || ageSpte(state, sptep)) young = true;
-    }
+    const young = this.anyYoung("kvm_age_hva", range, (sptep) => {
+      if (!agesByDropping) return ageSpte(state, sptep);
+      dropSpte(state, sptep, "age");
+      return true;
+    });
     if (young && agesByDropping) state.flushRemoteTlbs("aged without A bits");
     return this.anyTree(range, tdpAge) || young;
   }
   testYoung(range: HvaRange): boolean {
-    this.announce("kvm_test_age_hva", range);
+    const { state } = this;
     // Without A bits nobody can tell without dropping the entries.
-    if (this.state.format.accessed === 0) return false;
-    const young = this.leaves(range).some((sptep) => isYoungAt(this.state, sptep));
-    return young || this.anyTree(range, tdpTestAge);
+    const ask = (sptep: Sptep): boolean => state.format.accessed !== 0 && isYoungAt(state, sptep);
+    return this.anyYoung("kvm_test_age_hva", range, ask) || this.anyTree(range, tdpTestAge);
+  }
+
+  /** Asks about every leaf behind the range. Modern kernels trace the range, older ones each page. */
+  private anyYoung(name: string, range: HvaRange, ask: (sptep: Sptep) => boolean): boolean {
+    const overlaps = this.overlaps(range);
+    if (this.state.profile.era !== "modern")
+      return overlaps.flatMap(pages).filter((page) => this.isPageYoung(page, ask)).length > 0;
+    this.announce(name, range);
+    return overlaps.flatMap(leavesOf).filter(ask).length > 0;
+  }
+
+  private isPageYoung(page: Overlap, ask: (sptep: Sptep) => boolean): boolean {
+    const referenced = leavesOf(page).filter(ask).length > 0;
+    const { trace } = this.state;
+    const { slot, first } = page;
+    if (trace.wants("kvm_age_page"))
+      trace.emit("kvm_age_page", { hva: slot.hvaOf(first), gfn: first, referenced });
+    return referenced;
   }
 
   release(): void {
@@ -97,17 +113,6 @@ export class VmNotifier implements MmuNotifier {
     for (const { slot, first } of this.overlaps(range))
       if (changePte(state, slot, first, frame, writable)) flush = true;
     if (flush) state.flushRemoteTlbs("mmu notifier");
-  }
-
-  private leaves(range: HvaRange): Sptep[] {
-    return this.overlaps(range).flatMap(({ slot, first, end }) =>
-      LEAF_LEVELS.flatMap((level) =>
-        slot.arch.rmap[level - 1]!.slice(
-          slot.indexOf(first, level),
-          slot.indexOf(gfn(end - 1), level) + 1,
-        ).flatMap((head) => [...pteListEntries(head)]),
-      ),
-    );
   }
 
   /** Asks the trees of the TDP MMU about every frame behind the range. */
@@ -136,6 +141,23 @@ export class VmNotifier implements MmuNotifier {
       this.state.trace.emit(name, { start: range.start, end: range.end });
   }
 }
+
+/** The run, cut into single frames. */
+const pages = ({ slot, first, end }: Overlap): Overlap[] =>
+  Array.from({ length: end - first }, (_, i) => ({
+    slot,
+    first: gfn(first + i),
+    end: gfn(first + i + 1),
+  }));
+
+/** Leaves of every size that map a frame of the run. */
+const leavesOf = ({ slot, first, end }: Overlap): Sptep[] =>
+  LEAF_LEVELS.flatMap((level) =>
+    slot.arch.rmap[level - 1]!.slice(
+      slot.indexOf(first, level),
+      slot.indexOf(gfn(end - 1), level) + 1,
+    ).flatMap((head) => [...pteListEntries(head)]),
+  );
 
 /** Drops every leaf of the frames, at every level. True when TLBs must be flushed. */
 function unmap(state: MmuState, overlaps: readonly Overlap[]): boolean {

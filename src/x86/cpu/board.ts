@@ -1,3 +1,5 @@
+import type { Insn } from "./insn";
+
 /**
  * What a processor is plugged into: bare memory and devices (`mmu: none`), or a hypervisor that
  * keeps its own page tables (`mmu: shadow`). The processor knows no more of either than this.
@@ -72,6 +74,18 @@ export interface GuestFault {
   readonly dr6?: number;
 }
 
+/** EAX, EBX, ECX, EDX. */
+export type CpuidResult = readonly [number, number, number, number];
+
+/** What CPUID says, and why. */
+export interface CpuidAnswer {
+  readonly result: CpuidResult;
+  /** There is such a leaf. */
+  readonly found: boolean;
+  /** Beyond the last leaf, where Intel answers as for its last basic one. */
+  readonly usedMaxBasic: boolean;
+}
+
 export interface Board {
   /** The hardware walk for `va`. Changes nothing but A/D bits of the tables it walks. */
   refill(va: bigint, access: number): Refill;
@@ -106,11 +120,21 @@ export interface Board {
 
   portIn(port: number, size: number): number;
   portOut(port: number, size: number, value: number): void;
-  cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];
+  /** A leaf of hypervisors; `undefined` where this one has no such leaf. */
+  cpuid(leaf: number, subleaf: number): CpuidResult | undefined;
   /** MSRs that are not the processor's own. `undefined` = #GP. */
   readMsr(index: number): bigint | undefined;
   /** False = #GP. */
   writeMsr(index: number, value: bigint): boolean;
+  /** CPUID has its answer, of any leaf, and has not written it down yet: a hypervisor's guest exits here. */
+  cpuidExecuted?(leaf: number, subleaf: number, answer: CpuidAnswer): void;
+  /**
+   * RDMSR or WRMSR of a register that is the processor's own is over; `refused` = in #GP. EFER that was
+   * written is told by `eferWritten` alone.
+   */
+  ownMsrAccessed?(write: boolean, index: number, value: bigint, refused: boolean): void;
+  /** This instruction is about to run once with every access by way of `emulate`. */
+  emulating?(insn: Insn): void;
   /**
    * Virtual time in nanoseconds, all vCPUs' retired instructions and skipped idle time together, exact
    * at the instruction that asks. RDTSC, RDTSCP and RDMSR 10h give this plus `tscOffset`.

@@ -434,6 +434,7 @@ export class Engine {
     const { misses } = this;
     const emulating = misses.emulate;
     misses.emulate = false;
+    if (emulating) vcpu.announceEmulation();
     misses.step = new SlowStep(vcpu, this.bytes, emulating, (offset, length) =>
       this.bytesWritten(offset, length),
     );

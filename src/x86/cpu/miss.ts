@@ -4,6 +4,7 @@ import { S, SEG, SEG_BYTES, type SegIndex } from "./layout";
 import { isCanonicalIn, segmentAllows } from "./operands";
 import { EXIT, MISS } from "./record";
 import type { SlowStep } from "./slow-step";
+import type { CpuState } from "./state";
 import { bankOf } from "./translate";
 import type { VcpuCore } from "./vcpu-core";
 
@@ -40,6 +41,7 @@ export class MissHandler {
   miss(kind: number): number {
     const vcpu = this.vcpu();
     const { state } = vcpu;
+    this.pointAtInstruction(state);
     const bytes = kind & MISS.bytes;
     const write = (kind & MISS.write) !== 0;
     let va = state.u64(S.faultVa);
@@ -61,6 +63,14 @@ export class MissHandler {
     if (this.ending) return SLOW;
     vcpu.noteAccess(va, bytes, write);
     return host;
+  }
+
+  /** Generated code keeps rip at the block it entered; the board is to see the instruction. */
+  private pointAtInstruction(state: CpuState): void {
+    const record = state.u32(S.exitRec);
+    const block = this.blocks.blockOf(record);
+    const insn = block.insns[this.blocks.indexOf(block, record)];
+    if (insn) state.rip = insn.ip;
   }
 
   private raise(fault: GuestFault): number {
@@ -110,7 +120,7 @@ export class MissHandler {
 
   /** An access inside one page. */
   private one(vcpu: VcpuCore, va: bigint, bytes: number, access: number): number {
-    const target = vcpu.translator.data(va, access, false);
+    const target = vcpu.translator.ask(va, access);
     switch (target.kind) {
       case "fault":
         return this.raise(target.fault!);

@@ -39,15 +39,24 @@ export class Translator {
     private readonly state: () => CpuState,
     private readonly tlb: Tlb,
     private readonly holdsCode: (offset: number) => boolean,
+    /** The board wants the instruction at hand emulated, which goes on from here. */
+    private readonly onEmulation: () => void,
   ) {}
 
   /**
    * The byte at `va` for a data access that stays in its page. Fills the TLB. With `emulating`, through
-   * the board's own translation, which no TLB caches. A fault that the board wants emulated comes back
-   * as `emulated` only for writes to RAM; reads are plain.
+   * the board's own translation, which no TLB caches; so too when the board wants a fault emulated.
    */
   data(va: bigint, access: number, emulating: boolean): Target {
     if (emulating) return this.emulated(va, access);
+    const target = this.ask(va, access);
+    if (target.kind !== "emulated") return target;
+    this.onEmulation();
+    return this.emulated(va, access);
+  }
+
+  /** The same, but an access that is to be emulated comes back as `emulated` without a place. */
+  ask(va: bigint, access: number): Target {
     this.whole[0] = va;
     const low = this.halves[0]!;
     const high = this.halves[1]!;
@@ -65,7 +74,10 @@ export class Translator {
       const outcome = this.board.pageFault(va, refill.error);
       if (outcome.kind === "inject") return this.fault(outcome.error, outcome.cr2);
       if (outcome.kind === "stop") return this.stopped();
-      if (outcome.kind === "emulate") return this.emulated(va, access);
+      if (outcome.kind === "emulate") {
+        this.target.kind = "emulated";
+        return this.target;
+      }
     }
     throw new Error(`no progress translating 0x${va.toString(16)} for access ${access}`);
   }

@@ -93,7 +93,13 @@ export class VcpuCore {
     this.tlb = new Tlb(memory, () => this.state.base);
     this.tlb.clear();
     const state = (): CpuState => this.state;
-    this.translator = new Translator(board, state, this.tlb, (offset) => host.holdsCode(offset));
+    this.translator = new Translator(
+      board,
+      state,
+      this.tlb,
+      (offset) => host.holdsCode(offset),
+      () => this.announceEmulation(),
+    );
     this.mem = new GuestMemory(
       memory,
       board,
@@ -131,6 +137,11 @@ export class VcpuCore {
       setOperand: (insn, n, value) => operands.setOperand(insn, n, value),
       effectiveAddress: (insn) => operands.effectiveAddress(insn),
     };
+  }
+
+  /** Event delivery has no instruction to tell of. */
+  announceEmulation(): void {
+    if (this.insn) this.board.emulating?.(this.insn);
   }
 
   /** Units used, exact at any exit. */

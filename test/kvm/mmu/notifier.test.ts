@@ -114,6 +114,20 @@ describe("the VM's notifier", () => {
     assert.deepEqual(g.events(["kvm_age_hva"]).length, 2);
   });
 
+  for (const profile of [OF_2010, OF_2012])
+    it(`F-119 in ${profile.era} age and its test are told page by page`, () => {
+      const g = touchedGuest({ ...checked, profile });
+      const { notifiers } = g.process;
+      const both = ["kvm_age_hva", "kvm_test_age_hva", "kvm_age_page"];
+      assert.ok(notifiers.clearYoung(range(9, 11)));
+      assert.ok(!notifiers.testYoung(range(9, 10)));
+      assert.deepEqual(g.events(both), [
+        "kvm_age_page: hva 7f0000009000 gfn 9 YOUNG",
+        "kvm_age_page: hva 7f000000a000 gfn a OLD",
+        "kvm_age_page: hva 7f0000009000 gfn 9 OLD",
+      ]);
+    });
+
   it("F-119 age asks every leaf of the page, also after a yes", () => {
     const g = aliased();
     assert.ok(g.process.notifiers.clearYoung(range(9, 10)));

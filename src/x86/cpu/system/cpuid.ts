@@ -1,9 +1,7 @@
+import type { CpuidAnswer, CpuidResult } from "../board";
 import { CR4, S } from "../layout";
 import type { SystemContext } from "./context";
 import { BRAND, type CpuModel, type Feature, SIGNATURE, VENDOR_NAME } from "./cpu-model";
-
-/** EAX, EBX, ECX, EDX. */
-export type CpuidResult = readonly [number, number, number, number];
 
 type FeatureBits = readonly (readonly [bit: number, feature: Feature])[];
 
@@ -152,13 +150,22 @@ const isHypervisorLeaf = (leaf: number): boolean => leaf >>> 28 === 4;
  * one, AMD zeros (SDM 2A CPUID, APM 3 E.2).
  */
 export function cpuid(ctx: SystemContext, leaf: number, subleaf: number): CpuidResult {
+  const answer = answerOf(ctx, leaf, subleaf);
+  ctx.board.cpuidExecuted?.(leaf, subleaf, answer);
+  return answer.result;
+}
+
+function answerOf(ctx: SystemContext, leaf: number, subleaf: number): CpuidAnswer {
   const { model } = ctx;
   if (isHypervisorLeaf(leaf)) {
-    return model.features.has("hypervisor") ? unsigned(ctx.board.cpuid(leaf, subleaf)) : none;
+    const own = model.features.has("hypervisor") ? ctx.board.cpuid(leaf, subleaf) : undefined;
+    return { result: own ? unsigned(own) : none, found: own !== undefined, usedMaxBasic: false };
   }
   const beyond = leaf > MAX_BASIC && (leaf < 0x80000000 || leaf > MAX_EXTENDED);
-  const shown = beyond && model.vendor === "intel" ? MAX_BASIC : leaf;
-  return unsigned(LEAVES[shown]?.(model, subleaf, ctx) ?? none);
+  const usedMaxBasic = beyond && model.vendor === "intel";
+  const result = LEAVES[usedMaxBasic ? MAX_BASIC : leaf]?.(model, subleaf, ctx);
+  const found = result !== undefined && !usedMaxBasic;
+  return { result: unsigned(result ?? none), found, usedMaxBasic };
 }
 
 const unsigned = ([a, b, c, d]: CpuidResult): CpuidResult => [a >>> 0, b >>> 0, c >>> 0, d >>> 0];

@@ -29,6 +29,8 @@ const zero: MsrRow = {
   write: (_, value) => (value === 0n ? undefined : refused),
 };
 
+const EFER_INDEX = 0xc0000080;
+
 /** The registers that are the processor's own (SDM 4 table 2-2, APM 2 appendix A). */
 const ROWS: ReadonlyMap<number, MsrRow> = new Map<number, MsrRow>([
   [
@@ -65,7 +67,7 @@ const ROWS: ReadonlyMap<number, MsrRow> = new Map<number, MsrRow>([
   [0x1d9, field(S.debugCtl, { legal: (value) => (value & ~3n) === 0n })],
   [0x277, field(S.pat, { feature: "pat", legal: isPatValue })],
   ...MTRRS,
-  [0xc0000080, { read: ({ state }) => state.efer, write: writeEfer }],
+  [EFER_INDEX, { read: ({ state }) => state.efer, write: writeEfer }],
   [0xc0000081, field(S.star, { feature: "syscall" })],
   [0xc0000082, field(S.lstar, long)],
   [0xc0000083, field(S.cstar, long)],
@@ -84,12 +86,19 @@ function rowOf({ model }: SystemContext, index: number): MsrRow | undefined {
 
 /** RDMSR after its privilege check; `undefined` is #GP. What is not the processor's own is the board's. */
 export function readMsr(ctx: SystemContext, index: number): bigint | undefined {
-  return ROWS.has(index) ? rowOf(ctx, index)?.read(ctx) : ctx.board.readMsr(index);
+  if (!ROWS.has(index)) return ctx.board.readMsr(index);
+  const value = rowOf(ctx, index)?.read(ctx);
+  ctx.board.ownMsrAccessed?.(false, index, value ?? 0n, value === undefined);
+  return value;
 }
 
 /** WRMSR after its privilege check. */
 export function writeMsr(ctx: SystemContext, index: number, value: bigint): SysResult {
   if (!ROWS.has(index)) return ctx.board.writeMsr(index, value) ? undefined : refused;
   const row = rowOf(ctx, index);
-  return row?.write ? row.write(ctx, value) : refused;
+  const result = row?.write ? row.write(ctx, value) : refused;
+  const failed = result?.kind === "fault";
+  if (failed || (!result && index !== EFER_INDEX))
+    ctx.board.ownMsrAccessed?.(true, index, value, failed);
+  return result;
 }
