@@ -123,4 +123,22 @@ describe("programs that the fuzzer found", () => {
       },
     ]);
   });
+  it("INV-N-01 an spte of 2010 is not made anew while its host page is going", () => {
+    replay({ era: "2010", mode: "none", tdpMmu: false }, [
+      { op: "flip", vcpu: 0, register: "cr0", bits: 0x80000000n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0xc0010004n, value: 0x243047n, size: 4 },
+      { op: "store", vcpu: 0, gpa: 0x243ffc, size: 4, value: 0x1007n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 3, va: 0x7ff000n, value: 0x1n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0xc0243ffcn, value: 0x1065n, size: 4 },
+      {
+        op: "host",
+        action: "swap-out",
+        page: 1,
+        meanwhile: {
+          point: "N1",
+          step: { op: "access", vcpu: 0, kind: "write", cpl: 3, va: 0x7ff000n, value: 0x1n },
+        },
+      },
+    ]);
+  });
 });

@@ -21,7 +21,7 @@ const WINDOW = 8;
  */
 export function prefetchAround(state: MmuState, context: MmuContext, sptep: Sptep): void {
   const page = state.pageOf(sptep);
-  if (page.level > 1 || state.notifier.inProgress > 0) return;
+  if (page.level > 1) return;
   // Without A bits nobody could tell what was used from what was not.
   if (page.direct && page.role & ROLE.adDisabled) return;
   const { reserved } = context.mode.guestRules;
@@ -61,7 +61,10 @@ export function recreateSpte(
   prefetchOne(state, context, page, index, gpteGfn(entry), gpteAccess(page, entry));
 }
 
-/** False when there is no writable resident host page, or the slot logs and would miss the write. */
+/**
+ * False when there is no writable resident host page, when it may be going just now (INV-N-01), or
+ * when the slot logs and would miss the write.
+ */
 function prefetchOne(
   state: MmuState,
   context: MmuContext,
@@ -70,6 +73,7 @@ function prefetchOne(
   frame: Gfn,
   access: number,
 ): boolean {
+  if (state.notifier.inProgress > 0) return false;
   const slot = slotOf(state, page, frame);
   if (!slot?.visible || slot.readonly || (access & ACC.write && slot.logsDirty)) return false;
   const at = slot.hvaOf(frame);

@@ -8,23 +8,41 @@ import type { MmuState } from "../state";
 import type { VmInvariant } from "./invariant";
 import { hex } from "./invariant";
 
-/** A translation that some vCPU holds, and the host frame it leads to. */
+/** A translation that some vCPU holds. */
 interface Held {
-  readonly said: string;
-  readonly frame: Pfn;
+  readonly vcpu: number;
+  readonly va: bigint;
   readonly writable: boolean;
 }
 
-/** Translations to guest memory in all TLBs. */
-function held(state: MmuState): Held[] {
-  const found: Held[] = [];
-  for (const context of state.contexts)
-    for (const { va, offset, writable } of context.cpu.tlbEntries?.() ?? []) {
+/** Translations to guest memory in all TLBs, by the host frame they lead to: many may lead to one. */
+function heldByFrame(state: MmuState): ReadonlyMap<Pfn, readonly Held[]> {
+  const frames = new Map<Pfn, Held[]>();
+  for (const { id: vcpu, cpu } of state.contexts)
+    for (const { va, offset, writable } of cpu.tlbEntries?.() ?? []) {
       const frame = frameAt(state, offset);
-      const said = `the TLB of vCPU ${context.id} at ${hex(va)}`;
-      if (frame !== undefined) found.push({ said, frame, writable });
+      if (frame === undefined) continue;
+      const list = frames.get(frame);
+      if (list) list.push({ vcpu, va, writable });
+      else frames.set(frame, [{ vcpu, va, writable }]);
     }
-  return found;
+  return frames;
+}
+
+/** What is said of each translation to a frame that `isWrong`. */
+function wronglyHeld(
+  state: MmuState,
+  isWrong: (frame: Pfn) => boolean,
+  says: (frame: string) => string,
+  counts: (one: Held) => boolean = () => true,
+): string[] {
+  return [...heldByFrame(state)].flatMap(([frame, list]) => {
+    const some = list.filter(counts);
+    if (some.length === 0 || !isWrong(frame)) return [];
+    return some.map(
+      ({ vcpu, va }) => `the TLB of vCPU ${vcpu} at ${hex(va)} ${says(`frame ${hex(frame)}`)}`,
+    );
+  });
 }
 
 /** Host frame at a byte offset of the machine's memory. */
@@ -68,27 +86,32 @@ export const TLB_INVARIANTS: readonly VmInvariant[] = [
     id: "INV-T-02",
     rule: "no TLB leads to a frame that was given back, or to one of no slot",
     vm: (state) =>
-      held(state)
-        .filter(
-          ({ frame }) => !state.memory.isAllocated(frame) || placesOf(state, frame).length === 0,
-        )
-        .map(({ said, frame }) => `${said} leads to frame ${hex(frame)}, which is not the guest's`),
+      wronglyHeld(
+        state,
+        (frame) => !state.memory.isAllocated(frame) || placesOf(state, frame).length === 0,
+        (frame) => `leads to ${frame}, which is not the guest's`,
+      ),
   },
   {
     id: "INV-T-02",
     rule: "a frame that a TLB leads to is mapped by an spte, so that whoever takes the frame flushes",
     vm: (state) =>
-      held(state)
-        .filter(({ frame }) => leavesTo(state, frame).length === 0)
-        .map(({ said, frame }) => `${said} leads to frame ${hex(frame)}, no spte does`),
+      wronglyHeld(
+        state,
+        (frame) => leavesTo(state, frame).length === 0,
+        (frame) => `leads to ${frame}, no spte does`,
+      ),
   },
   {
     id: "INV-T-03",
     rule: "a frame that a TLB lets be written has a writable spte",
     vm: (state) =>
-      held(state)
-        .filter(({ writable, frame }) => writable && !hasWritableLeaf(state, frame))
-        .map(({ said, frame }) => `${said} lets frame ${hex(frame)} be written, no spte does`),
+      wronglyHeld(
+        state,
+        (frame) => !hasWritableLeaf(state, frame),
+        (frame) => `lets ${frame} be written, no spte does`,
+        ({ writable }) => writable,
+      ),
   },
 ];
 
