@@ -141,4 +141,25 @@ describe("programs that the fuzzer found", () => {
       },
     ]);
   });
+  it("a PDPTE in memory that a raced access marks is still known to a TLB", () => {
+    replay({ mmu: "npt", era: "2012", tlb: [0xf4240, 0xf4240], tdpMmu: false }, [
+      { op: "mode", vcpu: 0, mode: "PAE", cr3: 0x11000n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0xc0011000n, value: 0x200001n },
+      { op: "flip", vcpu: 0, register: "cr0", bits: 0x10000n },
+      { op: "cr3", vcpu: 1, value: 0x11000n },
+      { op: "access", vcpu: 1, kind: "write", cpl: 0, va: 0xffff800000200008n, value: 0x14065n },
+      { op: "access", vcpu: 1, kind: "write", cpl: 0, va: 0xffff800000014008n, value: 0x1n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0x201000n, value: 0x1n },
+      { op: "access", vcpu: 1, kind: "write", cpl: 0, va: 0xffff800000014008n, value: 0x1e7n },
+      {
+        op: "access",
+        vcpu: 1,
+        kind: "read",
+        cpl: 0,
+        va: 0x40205000n,
+        meanwhile: { point: "P2", nth: 0, step: { op: "host", action: "merge", page: 0x219 } },
+      },
+      { op: "access", vcpu: 0, kind: "fetch", cpl: 0, va: 0x201000n },
+    ]);
+  });
 });

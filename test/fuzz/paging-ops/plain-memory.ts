@@ -98,16 +98,19 @@ export class PlainMemory {
    */
   mark(gpa: number, size: 4 | 8, bits: bigint): void {
     const offset = this.offsetOf(gpa);
-    if (this.pdptesInMemory) {
-      this.remember(offset, 8);
-      this.now++;
-    }
-    this.put(offset, size, this.at(offset, size) | bits);
+    const word = offset - (offset % 8);
+    this.markWord(word, BigInt.asUintN(8 * size, bits) << BigInt(8 * (offset - word)));
   }
 
   /** The same for a word of 8 at an offset in the store. */
   markWord(offset: number, bits: bigint): void {
-    this.put(offset, 8, this.at(offset, 8) | bits);
+    const before = this.at(offset, 8);
+    if ((before | bits) === before) return;
+    if (this.pdptesInMemory) {
+      this.remember(offset, 8);
+      this.now++;
+    }
+    this.put(offset, 8, before | bits);
   }
 
   private put(offset: number, size: number, value: bigint): void {
