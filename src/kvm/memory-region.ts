@@ -14,7 +14,6 @@ import { loggingChanged } from "./mmu/dirty/dirty-log";
 import { changeMaxPages } from "./mmu/make-room";
 import type { MmuState } from "./mmu/state";
 import { invalidateAll } from "./mmu/zap";
-import type { Profile } from "./profile";
 import { type Refusal, refuse } from "./refusal";
 
 /** `kvm_userspace_memory_region`: what the caller asks for. */
@@ -41,7 +40,6 @@ export type RegionOutcome =
 const LARGE = 2 ** 21;
 /** Largest slot, in pages (KVM_MEM_MAX_NR_PAGES). */
 const MAX_PAGES = 2 ** 31 - 1;
-const GPA_LIMIT = 2 ** 52;
 /** User addresses of a 4-level host end here. */
 const HVA_LIMIT = 2 ** 47;
 /** KVM_MIN_ALLOC_MMU_PAGES and the share of guest pages allowed as shadow pages. */
@@ -65,7 +63,7 @@ export function setMemoryRegion(state: MmuState, region: MemoryRegion): RegionOu
 
 /** The same for ids that are KVM's own too. */
 export function setInternalRegion(state: MmuState, region: MemoryRegion): RegionOutcome {
-  const wrong = wrongShape(state.profile, region);
+  const wrong = wrongShape(state, region);
   if (wrong) return wrong;
   const asId = region.slot >>> 16;
   const set = state.slotSets[asId]!;
@@ -105,7 +103,7 @@ export function alignmentAdvice(place: SlotPlace): string | undefined {
   return `slot ${place.id}: gpa ${hex(guest)} and hva ${hex(place.userspaceAddr)} differ in their lower 21 bits, so none of its pages can be large: align both alike`;
 }
 
-function wrongShape(profile: Profile, region: MemoryRegion): Refusal | undefined {
+function wrongShape({ profile, gpaBits }: MmuState, region: MemoryRegion): Refusal | undefined {
   const { slot, flags, guestPhysAddr, memorySize, userspaceAddr } = region;
   const id = slot & 0xffff;
   const said = `slot ${id}`;
@@ -130,10 +128,10 @@ function wrongShape(profile: Profile, region: MemoryRegion): Refusal | undefined
       "EINVAL",
       `${said}: hva ${hex(userspaceAddr)}, size ${hex(memorySize)} is not all user memory: choose an address below ${hex(HVA_LIMIT)}`,
     );
-  if (guestPhysAddr + memorySize > GPA_LIMIT)
+  if (guestPhysAddr + memorySize > 2 ** gpaBits)
     return refuse(
       "EINVAL",
-      `${said}: gpa ${hex(guestPhysAddr)}, size ${hex(memorySize)} goes beyond the 52 bits of a physical address`,
+      `${said}: gpa ${hex(guestPhysAddr)}, size ${hex(memorySize)} goes beyond the ${gpaBits} bits of a guest physical address: choose a lower one`,
     );
   if (memorySize / PAGE_SIZE > MAX_PAGES)
     return refuse(

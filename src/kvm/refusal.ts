@@ -1,7 +1,7 @@
 /** Why a call of the VM's control interface was refused: the errno KVM gives, and a sentence. */
 export interface Refusal {
   readonly kind: "refused";
-  readonly errno: "EINVAL" | "E2BIG" | "EEXIST" | "EFAULT" | "ENOENT" | "ENOTTY" | "ENXIO";
+  readonly errno: "EINVAL" | "E2BIG" | "EEXIST" | "ENOENT" | "ENOTTY" | "ENXIO";
   readonly reason: string;
 }
 

@@ -69,6 +69,8 @@ export class VmCore {
     if (paging !== "shadow")
       this.tdp = tdpHardware(paging, this.features, hostBits, profile, this.state.knobs);
     this.state.pml = this.tdp?.pml ?? false;
+    // The second dimension translates no more bits than the host has; older kernels did not look.
+    if (this.tdp && profile.era === "modern") this.state.gpaBits = hostBits;
     this.dummyRoot = this.allocateLow();
   }
 

@@ -108,6 +108,12 @@ export class Vm {
   /** KVM_CLEAR_DIRTY_LOG. */
   clearDirtyLog(range: DirtyLogRange): Refusal | undefined {
     const { state } = this.core;
+    const { era } = state.profile;
+    if (era !== "modern")
+      return refuse(
+        "ENOTTY",
+        `KVM_CLEAR_DIRTY_LOG came with 5.0: choose the modern era, this is ${era}`,
+      );
     const found = loggedSlot(state, range.slot);
     return found instanceof MemorySlot ? clearDirtyLog(state, found, range) : found;
   }

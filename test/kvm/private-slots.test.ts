@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { GUEST_HVA } from "../../src/host";
-import { type RegionOutcome, Vm } from "../../src/kvm";
+import type { RegionOutcome } from "../../src/kvm";
 import { checked } from "./checked";
 import { Guest } from "./guest";
 import { touchedGuest } from "./tables";
+import { vmWithoutVcpus } from "./without-vcpus";
 
 const HIGHEST = 0xffffd000;
 
@@ -48,14 +49,8 @@ describe("KVM_SET_TSS_ADDR", () => {
 });
 
 describe("KVM_SET_IDENTITY_MAP_ADDR", () => {
-  const withoutVcpus = (): Vm => {
-    const { memory, host, process, trace } = new Guest();
-    const features = { physicalBits: 46, gigabytePages: true, pse36: true, amd: false };
-    return new Vm({ memory, host, process, trace, features });
-  };
-
   it("F-167 is set before the first vCPU; 0 means the usual place", () => {
-    const vm = withoutVcpus();
+    const vm = vmWithoutVcpus();
     assert.equal(vm.identityMapAddr, 0xfffbc000);
     assert.equal(vm.setIdentityMapAddr(0x10000000), undefined);
     assert.equal(vm.identityMapAddr, 0x10000000);
@@ -66,7 +61,7 @@ describe("KVM_SET_IDENTITY_MAP_ADDR", () => {
   it("F-167 is refused later, above 4 GB and between pages", () => {
     const { vm } = new Guest();
     assert.match(vm.setIdentityMapAddr(0x10000000)?.reason ?? "", /before the first vCPU/);
-    const other = withoutVcpus();
+    const other = vmWithoutVcpus();
     for (const address of [2 ** 32, 0x10000010])
       assert.equal(other.setIdentityMapAddr(address)?.errno, "EINVAL");
     assert.equal(other.identityMapAddr, 0xfffbc000);

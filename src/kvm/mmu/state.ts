@@ -85,6 +85,8 @@ export class MmuState {
   readonly dirtyLogMode = new DirtyLogMode();
   /** Processors log the D bits that they set (PML). */
   pml = false;
+  /** Slots lie below 2 to the power of this (`kvm_mmu_max_gfn`). */
+  gpaBits = 52;
   readonly splitCache: SplitCache = newSplitCache();
   readonly contexts: MmuContext[] = [];
   /** The vCPU on whose behalf KVM works (kvm_get_running_vcpu); none in a call of the VMM. */

@@ -34,7 +34,12 @@ export function loggedSlot(state: MmuState, slot: number): MemorySlot | Refusal 
     );
   const set = state.slotSets[slot >>> 16];
   const id = slot & 0xffff;
-  if (!set) return refuse("EINVAL", `there is no address space ${slot >>> 16}: use 0 or 1`);
+  const { userSlots, addressSpaces } = state.profile;
+  if (!set || id >= userSlots)
+    return refuse(
+      "EINVAL",
+      `slot ${id} of address space ${slot >>> 16} is none of the caller's: ids go to ${userSlots - 1}, address spaces to ${addressSpaces - 1}`,
+    );
   const found = set.byId(id);
   if (!found?.dirtyBitmap) return refuse("ENOENT", `slot ${id} keeps no dirty log: set its flag 1`);
   return found;
