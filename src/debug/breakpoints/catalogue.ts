@@ -59,7 +59,8 @@ export const FILTERS: readonly EventFilter[] = [
   {
     id: "triple",
     label: "Triple faults",
-    description: "A fault while delivering a double fault: the processor gives up",
+    description:
+      "A fault while delivering a double fault, or in older eras a CR3 outside the memslots: the processor gives up",
     events: ["triple_fault"],
     fields: [],
     when: "change",
