@@ -1,10 +1,9 @@
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import {
   type Completion,
-  completions as complete,
+  consoleCommand,
+  consoleCompletions,
   evaluate as evaluateIn,
-  hostCommand,
-  logCommand,
   oneLine,
   underline,
 } from "../debug";
@@ -22,10 +21,7 @@ export function evaluate(
   const frame = frameOf(debuggee, frameId);
   if (frame instanceof Refusal) return frame;
   const scope = debuggee.scope(frame);
-  const command =
-    context === "repl"
-      ? (hostCommand(expression, scope) ?? logCommand(expression, scope))
-      : undefined;
+  const command = context === "repl" ? consoleCommand(expression, scope) : undefined;
   if (command) {
     if (!command.ok) return refusals.host(command.why);
     debuggee.edited();
@@ -61,7 +57,11 @@ export function completions(
 ): DebugProtocol.CompletionsResponse["body"] | Refusal {
   const frame = frameOf(debuggee, frameId);
   if (frame instanceof Refusal) return frame;
-  const found = complete(text, debuggee.client.ownColumn(column) - 1, debuggee.scope(frame));
+  const found = consoleCompletions(
+    text,
+    debuggee.client.ownColumn(column) - 1,
+    debuggee.scope(frame),
+  );
   return {
     targets: found.map(({ kind, detail, ...item }) => ({
       ...item,
@@ -78,6 +78,7 @@ function frameOf(debuggee: Debuggee, id: number | undefined): FrameHandle | unde
 
 /** DAP's words for what a completion is. */
 const COMPLETION_TYPES: Readonly<Record<Completion["kind"], DebugProtocol.CompletionItemType>> = {
+  command: "keyword",
   field: "field",
   variable: "variable",
   register: "variable",

@@ -34,14 +34,13 @@ export {
   type Value,
 } from "./expression/value";
 export { globalNamed, localsOf, type Variable } from "./expression/variables";
+export { consoleCommand, consoleCompletions } from "./host/console-command";
 export {
   type HostAnswer,
   type OfferedAction,
   offeredActions,
   performAction,
 } from "./host/host-action";
-export { hostCommand } from "./host/host-command";
-export { logCommand } from "./host/log-command";
 export * from "./inspect/guest-walk";
 export * from "./inspect/shadow-walk";
 export * from "./inspect/spaces";

@@ -7,6 +7,7 @@ import { MemoryDocuments } from "./memory-document";
 import { registerProtocolLog } from "./protocol-log";
 import { registerRowCommands } from "./row-commands";
 import { DEBUG_TYPE, Sessions } from "./sessions";
+import { registerSlotCommands } from "./slot-commands";
 import { createStatus } from "./status";
 import { registerViewCommands } from "./view-commands";
 import { VIEWS } from "./views";
@@ -35,10 +36,12 @@ export function activate(context: vscode.ExtensionContext): void {
     createStatus(sessions),
     registerRowCommands({ trees, memory }),
     registerHostCommand(sessions, trees),
+    registerSlotCommands(sessions, trees),
     registerViewCommands(context.extensionUri, trees),
-    // The welcome texts and the commands' enablement ask for it.
+    // The welcome texts, the menus and the commands' enablement ask for them.
     sessions.onDidChange(() => {
       void vscode.commands.executeCommand("setContext", "penumbra.state", sessions.state);
+      void vscode.commands.executeCommand("setContext", "penumbra.mmu", sessions.stop?.mmu);
     }),
   );
 }

@@ -35,6 +35,8 @@ interface ActionRow {
   readonly title: string;
   /** What it does, for help. */
   readonly about: string;
+  /** What has become of the page, for the answer; actions that find something out say that instead. */
+  readonly did?: string;
   /** What the page must be for it. */
   readonly needs?: "resident" | "reclaimable" | "file";
   perform(target: Target): HostActionOutcome;
@@ -62,6 +64,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   "swap-out": {
     title: "Swap Out",
     about: "sends the page to the swap device, or back to its file",
+    did: "was swapped out",
     needs: "reclaimable",
     perform: ({ host, mapping, entry }) => {
       swapOut(host.space, mapping, entry);
@@ -71,6 +74,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   migrate: {
     title: "Migrate",
     about: "moves the page to another host frame",
+    did: "is in another host frame now",
     needs: "resident",
     perform: ({ host, mapping, entry, where }) => {
       if (mapping.backing.kind === "device")
@@ -83,6 +87,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   merge: {
     title: "Merge",
     about: "lets the page share the frame of another with the same bytes (KSM)",
+    did: "shares a frame with another page now",
     needs: "resident",
     perform: ({ host: { space }, mapping, index, where }) => {
       if (mapping.backing.kind !== "anonymous")
@@ -103,6 +108,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   collapse: {
     title: "Collapse",
     about: "makes the 2 MiB around the page one huge page (khugepaged)",
+    did: "is in a huge page of 2 MiB now",
     perform: ({ host, mapping, index, where }) => {
       const why = whyNotCollapsible(host.space, mapping, index);
       if (why) return refused(`${where} cannot be collapsed into a huge page: ${why}`);
@@ -114,6 +120,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   split: {
     title: "Split",
     about: "makes the huge page one of 4 KiB pages",
+    did: "is in a page of 4 KiB now",
     needs: "resident",
     perform: ({ host, mapping, entry, where }) => {
       if (mapping.level(entry) === 1)
@@ -151,6 +158,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   discard: {
     title: "Discard",
     about: "lets go of the page: the next use brings zeros or the file (MADV_DONTNEED)",
+    did: "is let go: the next use brings zeros or the file",
     perform: ({ host, mapping, page, where }) => {
       if (mapping.backing.kind === "device")
         return refused(`${where} is memory of a device, which cannot be discarded: unmap it`);
@@ -160,6 +168,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   "read-only": {
     title: "Make Read-Only",
     about: "takes write permission from the page (mprotect)",
+    did: "can only be read now",
     perform: ({ host, mapping, page, where }) =>
       mapping.backing.writable
         ? cutting(host, page, () => protectRange(host.space, page, false))
@@ -168,6 +177,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   writable: {
     title: "Make Writable",
     about: "gives the page write permission (mprotect)",
+    did: "can be written now",
     perform: ({ host, mapping, page, where }) =>
       mapping.backing.writable
         ? refused(`${where} is writable already: make it read-only first`)
@@ -176,6 +186,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   poison: {
     title: "Poison",
     about: "breaks the page's memory: whoever touches it fails (hwpoison)",
+    did: "is broken now: whoever touches it fails",
     needs: "resident",
     perform: ({ host, mapping, index, where }) => {
       if (mapping.backing.kind === "device")
@@ -189,6 +200,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   unpoison: {
     title: "Unpoison",
     about: "takes an injected poisoning back",
+    did: "is whole again",
     perform: ({ host, mapping, index, where }) => {
       if (!mapping.isPoisoned(index)) return refused(`${where} is not poisoned: poison it first`);
       unpoison(host.space, mapping, index);
@@ -198,6 +210,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   truncate: {
     title: "Truncate File Here",
     about: "cuts the page's file just before it: touching it fails from now on",
+    did: "is beyond the end of its file now",
     needs: "file",
     perform: (target) => {
       const { mapping, index, host } = target;
@@ -209,6 +222,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   "lose-file": {
     title: "Lose File",
     about: "makes the page's file unreadable: only what is in memory can be used",
+    did: "is of a file that cannot be read now",
     needs: "file",
     perform: (target) => {
       fileOf(target).lost = true;
@@ -218,6 +232,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   "find-file": {
     title: "Find File",
     about: "makes a lost file readable again",
+    did: "is of a file that can be read again",
     needs: "file",
     perform: (target) => {
       fileOf(target).lost = false;

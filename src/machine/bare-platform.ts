@@ -21,6 +21,7 @@ export class BarePlatform implements Platform {
   private engine: Engine | undefined;
 
   readonly host = undefined;
+  readonly slots = undefined;
 
   constructor(
     private readonly memory: WebAssembly.Memory,

@@ -16,3 +16,4 @@ export * from "./machine";
 export { guestMemoryMap, MAX_RAM, MAX_VCPUS, MIN_RAM } from "./memory-map";
 export type { Refusal } from "./refusal";
 export { MEMORY_BACKINGS, type MemoryBacking } from "./slot-backing";
+export { flagsOf, type SlotControl, type SlotOutcome } from "./slot-control";

@@ -1,11 +1,5 @@
-import {
-  GUEST_HVA,
-  type HostMemory,
-  HostProcess,
-  performHostAction,
-  type ZonePages,
-} from "../host";
-import { SLOT_FLAG, Vm, type VmOptions } from "../kvm";
+import { type HostMemory, HostProcess, performHostAction, type ZonePages } from "../host";
+import { Vm, type VmOptions } from "../kvm";
 import {
   type Engine,
   type Gpa,
@@ -31,7 +25,7 @@ import type { SlotRequest } from "./machine";
 import type { BoardHost } from "./pc-board";
 import type { Platform } from "./platform";
 import { hex, type Refusal, refuse } from "./refusal";
-import { backingOf, slotFile } from "./slot-backing";
+import { SlotControl } from "./slot-control";
 
 /** Frames for pages that lose their place to swap or migration. */
 const SPARE_FRAMES = 1024;
@@ -56,6 +50,7 @@ export class KvmPlatform implements Platform {
   readonly vm: Vm;
   readonly exits: ExitCounts = {};
   readonly host: HostControl;
+  readonly slots: SlotControl;
   private readonly process: HostProcess;
   private readonly boards: KvmBoard[] = [];
   private engine: Engine | undefined;
@@ -77,25 +72,14 @@ export class KvmPlatform implements Platform {
       const why = this.vm.vcpus[id]?.tripleFault;
       if (why) boardHost.shutDown(id, why);
     };
+    this.slots = new SlotControl(this.vm, owner);
   }
 
   /** Maps and registers the guest's memory; done once, before anything is loaded. */
   addSlots(slots: readonly SlotRequest[]): Refusal | undefined {
-    for (const [slot, { gpa: at, size, flags, backing = "anonymous" }] of slots.entries()) {
-      const userspaceAddr = hva(GUEST_HVA + at);
-      if (backing === "file") this.process.createFile(slotFile(slot), size / PAGE_SIZE);
-      const mapped = this.process.mmap(userspaceAddr, size, backingOf(backing, slot));
-      if (mapped.kind === "refused") return refuse(mapped.reason);
-      const outcome = this.vm.setMemoryRegion({
-        slot,
-        flags:
-          (flags.includes("ro") ? SLOT_FLAG.readonly : 0) |
-          (flags.includes("log-dirty") ? SLOT_FLAG.logDirty : 0),
-        guestPhysAddr: gpa(at),
-        memorySize: size,
-        userspaceAddr,
-      });
-      if (outcome.kind === "refused") return refuse(outcome.reason);
+    for (const [id, slot] of slots.entries()) {
+      const outcome = this.slots.create(id, slot);
+      if (outcome.kind === "refused") return outcome;
     }
     return undefined;
   }

@@ -2,6 +2,7 @@ import type { Era, MmuKnobs, PagingEngine, Vm } from "../kvm";
 import type { CpuState, Gpa, Gva, Hpa, Hva, PagingFeatures, Trace, TraceEvent } from "../x86";
 import type { HostControl } from "./host-control";
 import type { MemoryBacking } from "./slot-backing";
+import type { SlotControl } from "./slot-control";
 
 /** How guest memory is translated: by the processor alone, or by the KVM-style engine in one of its ways. */
 export type MmuMode = "none" | PagingEngine;
@@ -102,6 +103,8 @@ export interface Machine {
   readonly vm: Vm | undefined;
   /** The host under the hypervisor; absent under `mmu: none`. */
   readonly host: HostControl | undefined;
+  /** The hypervisor's memslots, to change; absent under `mmu: none`. */
+  readonly slots: SlotControl | undefined;
   /** What the guest's processor has, as far as walks of its tables depend on it. */
   readonly pagingFeatures: PagingFeatures;
   /** Instructions retired so far by all vCPUs: the position in the run. */

@@ -27,6 +27,7 @@ import type { Platform } from "./platform";
 import { hex } from "./refusal";
 import { Scheduler } from "./scheduler";
 import { ACTIVITY, type Signal } from "./signals";
+import type { SlotControl } from "./slot-control";
 import { MachineVcpu } from "./vcpu-view";
 
 /** Instructions other vCPUs may run before `step` of one that cannot gives up. */
@@ -130,6 +131,9 @@ export class PcMachine implements Machine, BoardHost {
   }
   get host(): HostControl | undefined {
     return this.platform.host;
+  }
+  get slots(): SlotControl | undefined {
+    return this.platform.slots;
   }
   get exits(): Readonly<Record<string, number>> {
     return this.platform.exits;

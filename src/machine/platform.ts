@@ -5,11 +5,13 @@ import type { HostControl } from "./host-control";
 import type { Piece } from "./loaders/boot-image";
 import type { PcBoard } from "./pc-board";
 import type { Refusal } from "./refusal";
+import type { SlotControl } from "./slot-control";
 
 /** What lies under the vCPUs: bare memory, or a host with a hypervisor. */
 export interface Platform {
   readonly vm: Vm | undefined;
   readonly host: HostControl | undefined;
+  readonly slots: SlotControl | undefined;
   /** VM exits by reason. */
   readonly exits: Readonly<Record<string, number>>;
   /** The board a vCPU will be plugged into. */

@@ -14,7 +14,15 @@ export interface Completion {
   readonly text: string;
   readonly start: number;
   readonly length: number;
-  readonly kind: "field" | "variable" | "register" | "function" | "space" | "symbol" | "slot";
+  readonly kind:
+    | "command"
+    | "field"
+    | "variable"
+    | "register"
+    | "function"
+    | "space"
+    | "symbol"
+    | "slot";
   readonly detail?: string;
 }
 

@@ -47,9 +47,19 @@ export function performAction(action: string, address: string, scope: Scope): Ho
   if (at.value.kind === "fault") return notDone(`${address}: ${at.value.text}`);
   if (at.value.kind !== "address")
     return notDone(`${address} is no address: give one, gpa:0x3000 say.`);
+  const before = leafCount(scope);
   const outcome = host.perform(known.action, hva(Number(at.value.value)));
   if (outcome.kind === "refused") return notDone(`${outcome.reason}.`);
+  const page = at.value.value & ~0xfffn;
+  const what = outcome.note ?? `hva 0x${page.toString(16)} ${HOST_ACTIONS[known.action].did}`;
+  const gone = before - leafCount(scope);
   return done(
-    `${outcome.note ?? `The host did "${action}" at hva:0x${at.value.value.toString(16)}`}.`,
+    `${what}; ${gone === 0 ? "no spte" : gone === 1 ? "1 spte" : `${gone} sptes`} dropped.`,
   );
+}
+
+/** Sptes that map a page, of all sizes: a host action only ever takes some away. */
+function leafCount({ machine }: Scope): number {
+  const stats = machine.vm?.stats;
+  return stats ? stats.pages_4k + stats.pages_2m + stats.pages_1g : 0;
 }

@@ -1,6 +1,7 @@
 import type { HostControl } from "../../machine";
 import { byteSize } from "../byte-size";
 import type { Scope } from "../expression/scope";
+import { type CommandRow, helpText } from "./command-row";
 import {
   done,
   type HostAnswer,
@@ -57,12 +58,21 @@ const VERBS: Readonly<Record<string, HostVerb>> = {
   },
 };
 
+/** What the console can make the host do. */
+export const hostRows = (): readonly CommandRow[] => [
+  ...Object.values(VERBS),
+  ...offeredActions().map(({ action, about }) => ({
+    signature: `host ${action} <address>`,
+    about,
+  })),
+];
+
 /** The console's commands about the host; `undefined` when the text is none. */
 export function hostCommand(text: string, scope: Scope): HostAnswer | undefined {
   const words = /^host\s+(\S+)\s*(.*)$/s.exec(text.trim());
   if (!words) return undefined;
   const [, verb = "", argument = ""] = words;
-  if (verb === "help") return done(help());
+  if (verb === "help") return done(helpText(hostRows()));
   const { host } = scope.machine;
   if (!host) return notDone(NO_HOST);
   const known = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
@@ -70,14 +80,6 @@ export function hostCommand(text: string, scope: Scope): HostAnswer | undefined 
   return argument === "" && offeredActions().some(({ action }) => action === verb)
     ? notDone(`"host ${verb}" needs an address: give one after it, gpa:0x3000 say.`)
     : performAction(verb, argument, scope);
-}
-
-function help(): string {
-  const rows = [
-    ...Object.values(VERBS).map(({ signature, about }) => [signature, about]),
-    ...offeredActions().map(({ action, about }) => [`host ${action} <address>`, about]),
-  ];
-  return rows.map(([signature = "", about]) => `${signature.padEnd(26)} ${about}`).join("\n");
 }
 
 function memoryText(host: HostControl): string {

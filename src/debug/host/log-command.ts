@@ -1,6 +1,7 @@
 import { MANUAL_PROTECT, type MemorySlot, SLOT_FLAG, type Vm } from "../../kvm";
 import { gpaOf, PAGE_SIZE } from "../../x86";
 import type { Scope } from "../expression/scope";
+import { type CommandRow, helpText } from "./command-row";
 import { dirtyRuns, runText } from "./dirty-runs";
 import { done, type HostAnswer, NO_HOST, notDone } from "./host-action";
 
@@ -51,12 +52,21 @@ const PROTECT: Readonly<Record<string, number>> = {
   "all-dirty": MANUAL_PROTECT.enable | MANUAL_PROTECT.initiallySet,
 };
 
+/** What the console can do with dirty logs. */
+export const logRows = (): readonly CommandRow[] => [
+  ...Object.values(VERBS),
+  {
+    signature: `log protect ${Object.keys(PROTECT).join("|")}`,
+    about: "when dirty pages are protected again (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)",
+  },
+];
+
 /** The console's commands about dirty logs; `undefined` when the text is none. */
 export function logCommand(text: string, scope: Scope): HostAnswer | undefined {
   const words = /^log\s+(\S+)\s*(\S*)$/.exec(text.trim());
   if (!words) return undefined;
   const [, verb = "", argument = ""] = words;
-  if (verb === "help") return done(help());
+  if (verb === "help") return done(helpText(logRows()));
   const { vm } = scope.machine;
   if (!vm) return notDone(NO_HOST);
   if (verb === "protect") return protect(vm, argument);
@@ -93,15 +103,4 @@ function runsText(slot: MemorySlot, bitmap: Uint32Array): string {
   const runs = dirtyRuns(slot, bitmap);
   const pages = runs.reduce((sum, { pages }) => sum + pages, 0);
   return `${pages} of ${slot.npages} pages dirty${pages > 0 ? `: ${runs.map(runText).join(", ")}` : ""}.`;
-}
-
-function help(): string {
-  const rows = [
-    ...Object.values(VERBS).map(({ signature, about }) => [signature, about]),
-    [
-      `log protect ${Object.keys(PROTECT).join("|")}`,
-      "when dirty pages are protected again (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)",
-    ],
-  ];
-  return rows.map(([signature = "", about]) => `${signature.padEnd(34)} ${about}`).join("\n");
 }

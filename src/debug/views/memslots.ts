@@ -75,7 +75,7 @@ export class MemslotsView {
       ].join("\n"),
       spoken: `memslot ${slot.id}, ${range} hex, ${size(slot.npages)}, ${flags.length > 0 ? flags.join(", ") : "no flags"}, ${counted(inside.sptes, "spte")}${dirty ? `, dirty ${dirty}` : ""}`,
       icon: slot.readonly ? "lock" : "server",
-      context: "slot",
+      context: slot.logsDirty ? "slot logging" : "slot",
       children: "collapsed",
       value: `${summary} flags ${hex(slot.flags)}`,
       watch: `slot(gpa:${hex(first)})`,
@@ -160,7 +160,7 @@ export class MemslotsView {
       tooltip: about,
       spoken: `${label}: ${value}`,
       icon,
-      context: "note",
+      context: label === "dirty pages" && slot.logsDirty ? "note logging" : "note",
       children: label === "dirty pages" && dirtyPages(slot) > 0 ? "collapsed" : "none",
       value,
     }));
