@@ -4,10 +4,10 @@ import { BareBoard } from "./bare-board";
 import type { PageSource } from "./byte-space";
 import { BareRam } from "./guest-ram";
 import type { Piece } from "./loaders/boot-image";
-import type { SlotRequest } from "./machine";
 import type { BoardHost } from "./pc-board";
 import type { Platform } from "./platform";
 import { hex, type Refusal, refuse } from "./refusal";
+import type { SlotRequest } from "./slot-backing";
 
 const PAGE = 4096;
 

@@ -1,7 +1,8 @@
 import type { FrameMap, Gfn, Gpa } from "../x86";
-import type { MachineOptions, SlotRequest } from "./machine";
+import type { MachineOptions } from "./machine";
 import { MAX_RAM } from "./memory-map";
 import { hex, type Refusal, refuse } from "./refusal";
+import type { SlotRequest } from "./slot-backing";
 
 const PAGE = 4096;
 

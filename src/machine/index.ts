@@ -15,5 +15,5 @@ export {
 export * from "./machine";
 export { guestMemoryMap, MAX_RAM, MAX_VCPUS, MIN_RAM } from "./memory-map";
 export type { Refusal } from "./refusal";
-export { MEMORY_BACKINGS, type MemoryBacking } from "./slot-backing";
+export { MEMORY_BACKINGS, type MemoryBacking, type SlotRequest } from "./slot-backing";
 export { flagsOf, type SlotControl, type SlotOutcome } from "./slot-control";

@@ -21,10 +21,10 @@ import { guestCpuOf } from "./core-registers";
 import { HostControl } from "./host-control";
 import { type ExitCounts, KvmBoard } from "./kvm-board";
 import type { Piece } from "./loaders/boot-image";
-import type { SlotRequest } from "./machine";
 import type { BoardHost } from "./pc-board";
 import type { Platform } from "./platform";
 import { hex, type Refusal, refuse } from "./refusal";
+import type { SlotRequest } from "./slot-backing";
 import { SlotControl } from "./slot-control";
 
 /** Frames for pages that lose their place to swap or migration. */

@@ -1,7 +1,7 @@
 import type { Era, MmuKnobs, PagingEngine, Vm } from "../kvm";
 import type { CpuState, Gpa, Gva, Hpa, Hva, PagingFeatures, Trace, TraceEvent } from "../x86";
 import type { HostControl } from "./host-control";
-import type { MemoryBacking } from "./slot-backing";
+import type { MemoryBacking, SlotRequest } from "./slot-backing";
 import type { SlotControl } from "./slot-control";
 
 /** How guest memory is translated: by the processor alone, or by the KVM-style engine in one of its ways. */
@@ -37,14 +37,6 @@ export interface MachineOptions {
   readonly check?: boolean;
   /** Instructions a vCPU runs before the next has its turn. */
   readonly quantum?: number;
-}
-
-export interface SlotRequest {
-  readonly gpa: number;
-  readonly size: number;
-  readonly flags: readonly ("ro" | "log-dirty")[];
-  /** What the host makes it of; `MachineOptions.backing` when absent. */
-  readonly backing?: MemoryBacking;
 }
 
 /** Why `run` came back. Every kind but the terminal four leaves a machine that can go on. */

@@ -4,6 +4,15 @@ import type { Backing } from "../host";
 export const MEMORY_BACKINGS = ["anonymous", "thp", "hugetlb-2m", "hugetlb-1g", "file"] as const;
 export type MemoryBacking = (typeof MEMORY_BACKINGS)[number];
 
+/** A memslot as a configuration asks for it. */
+export interface SlotRequest {
+  readonly gpa: number;
+  readonly size: number;
+  readonly flags: readonly ("ro" | "log-dirty")[];
+  /** What the host makes it of; the machine's own when absent. */
+  readonly backing?: MemoryBacking;
+}
+
 /** Name of the host's file that a slot with backing `file` shows. */
 export const slotFile = (slot: number): string => `memslot-${slot}`;
 

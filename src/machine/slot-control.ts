@@ -1,10 +1,9 @@
 import { GUEST_HVA, type HostProcess } from "../host";
 import { type MemorySlot, type RegionOutcome, SLOT_FLAG, type Vm } from "../kvm";
 import { type Gpa, gpa, gpaOf, type Hva, hva, PAGE_SIZE } from "../x86";
-import type { SlotRequest } from "./machine";
 import { MAX_RAM } from "./memory-map";
 import { hex, type Refusal, refuse } from "./refusal";
-import { backingOf, slotFile } from "./slot-backing";
+import { backingOf, type SlotRequest, slotFile } from "./slot-backing";
 
 /** A change of a slot: what came of it, or why it cannot be. */
 export type SlotOutcome = Exclude<RegionOutcome, { readonly kind: "refused" }> | Refusal;

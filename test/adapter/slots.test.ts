@@ -37,7 +37,7 @@ describe("memslots from the console and the view", () => {
     assert.match(await client.evaluate("hpa(gpa:0x9002000)"), /no memslot/);
   });
 
-  it("F-036 a slot may show memory that has an address already", async () => {
+  it("a slot may show memory that has an address already", async () => {
     const client = await session.onTour();
     const say = (text: string): Promise<string> => client.evaluate(text, "repl");
     await say("slot create 0x8000000 1M hva:0x7f0000100000");
@@ -68,10 +68,7 @@ describe("memslots from the console and the view", () => {
   it("are refused in words, with the errno of the API", async () => {
     const client = await session.onTour();
     for (const [text, why] of [
-      [
-        "slot create 0x1000 1M",
-        /Slot 1 at gpa 0x1000 overlaps slot 0.*choose another.*\(EEXIST\)/,
-      ],
+      ["slot create 0x1000 1M", /Slot 1 at gpa 0x1000 overlaps slot 0.*choose another.*\(EEXIST\)/],
       ["slot create 0x8000800 1M", /must be multiples of 0x1000/],
       ["slot create 0x8000000 1000", /multiples of 0x1000/],
       ["slot create 0xbff00000 2M", /ends above 0xc0000000, where devices begin/],
@@ -79,6 +76,7 @@ describe("memslots from the console and the view", () => {
       ["slot create 0x8000000", /"" is no size/],
       ["slot create", /address is missing/],
       ["slot create hpa:0x1000 1M", /no guest physical address/],
+      ["slot create 0x8000000 2M thp file", /one backing: choose thp or file/],
       ["slot create 0x8000000 1M tape", /"tape" is no flag and no backing: choose ro, log-dirty/],
       ["slot create 0x8000000 1M hugetlb-2m", /multiples of the huge page's 0x200000/],
       ["slot create 0x8000000 1G hugetlb-1g", /multiples of the huge page's 0x40000000/],
@@ -103,6 +101,21 @@ describe("memslots from the console and the view", () => {
     await client.evaluate("slot delete 1", "repl");
     client.machine.restore(saved);
     assert.equal((await rowsOf(client)).length, 2);
+  });
+
+  it("say what the host makes of them, and how many huge pages", async () => {
+    const client = await session.onTour({ backing: "thp" });
+    await client.evaluate("slot create 0x8000000 2M hugetlb-2m", "repl");
+    await client.evaluate("slot create 0xa000000 2M file", "repl");
+    await client.runTo("stale_translation");
+    const fact = async (slot: number, name: string): Promise<string | undefined> => {
+      const { nodes } = await client.tree("memslots", { parent: `memslots/${slot}` });
+      return nodes.find(({ label }) => label === name)?.description;
+    };
+    assert.equal(await fact(0, "host memory"), "anonymous, transparent huge pages");
+    assert.equal(await fact(0, "resident"), "1536 of 16384 · 3 × 2 MiB");
+    assert.equal(await fact(1, "host memory"), "hugetlb, 2 MiB pages");
+    assert.equal(await fact(2, "host memory"), 'file "memslot-2"');
   });
 
   it("need a hypervisor", async () => {

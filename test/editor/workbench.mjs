@@ -353,7 +353,30 @@ export class Workbench {
     );
   }
 
-  notifications() {
-    return this.page.locator(".notifications-toasts .notification-list-item");
+  /** What notifications say, newest first; they are cleared. Under the test driver none pops up by itself. */
+  async takeNotifications() {
+    await this.command("Notifications: Show Notifications");
+    const center = this.page.locator(".notifications-center");
+    await center.waitFor();
+    const items = center.locator(".notification-list-item");
+    const texts = await items.evaluateAll((all) =>
+      all.map((item) => item.querySelector(".notification-list-item-message")?.textContent ?? ""),
+    );
+    if (texts.length > 0) await this.command("Notifications: Clear All Notifications");
+    else await this.command("Notifications: Hide Notifications");
+    await center.waitFor({ state: "hidden" });
+    return texts;
+  }
+
+  /** Waits for a notification that says so. */
+  async waitForNotification(matches) {
+    const seen = [];
+    await expectSoon(
+      async () => {
+        seen.push(...(await this.takeNotifications()));
+        return seen.some((text) => matches.test(text));
+      },
+      () => `${matches} in a notification: ${seen}`,
+    );
   }
 }

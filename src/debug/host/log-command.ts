@@ -102,5 +102,10 @@ function protect(vm: Vm, how: string): HostAnswer {
 function runsText(slot: MemorySlot, bitmap: Uint32Array): string {
   const runs = dirtyRuns(slot, bitmap);
   const pages = runs.reduce((sum, { pages }) => sum + pages, 0);
-  return `${pages} of ${slot.npages} pages dirty${pages > 0 ? `: ${runs.map(runText).join(", ")}` : ""}.`;
+  const shown = runs.slice(0, SHOWN_RUNS).map(runText);
+  const more = runs.length > shown.length ? [`and ${runs.length - shown.length} more runs`] : [];
+  return `${pages} of ${slot.npages} pages dirty${pages > 0 ? `: ${[...shown, ...more].join(", ")}` : ""}.`;
 }
+
+/** Runs that a message lists; the view has them all. */
+const SHOWN_RUNS = 12;

@@ -98,8 +98,11 @@ function create(scope: Scope, slots: SlotControl, words: readonly string[]): Hos
   let backing: MemoryBacking | undefined;
   for (const word of more) {
     if (isFlag(word)) continue;
-    if (isBacking(word)) backing = word;
-    else if (word.startsWith("hva:")) {
+    if (isBacking(word)) {
+      if (backing !== undefined && backing !== word)
+        return notDone(`A slot has one backing: choose ${backing} or ${word}.`);
+      backing = word;
+    } else if (word.startsWith("hva:")) {
       const number = Number(word.slice(4));
       if (!Number.isSafeInteger(number)) return notDone(`"${word}" is no address of the host.`);
       shown = hva(number);

@@ -1,5 +1,6 @@
+import type { Backing } from "../../host";
 import { alignmentAdvice, type MemorySlot, type Vm } from "../../kvm";
-import { hva, PAGE_SIZE } from "../../x86";
+import { hva, PAGE_SIZE, pagesPerLevel } from "../../x86";
 import { dirtyRuns, runText } from "../host/dirty-runs";
 import type { Changes } from "./changes";
 import { treeName } from "./page-text";
@@ -197,7 +198,8 @@ export class MemslotsView {
     });
     const kinds = hostProcess.mappings
       .filter((mapping) => mapping.start < end && start < mapping.end)
-      .map(({ backing }) => backing.kind);
+      .map(({ backing }) => backingText(backing));
+    const huge = [...hugePages(huge2m, 2), ...hugePages(huge1g, 3)];
     return [
       [
         "host memory",
@@ -207,9 +209,9 @@ export class MemslotsView {
       ],
       [
         "resident",
-        `${resident} of ${slot.npages}`,
+        [`${resident} of ${slot.npages}`, ...huge].join(" · "),
         "layers",
-        `Pages in a host frame: ${huge2m} in 2 MiB pages, ${huge1g} in 1 GiB pages, ${merged} merged with others.`,
+        `Pages in a host frame: ${huge2m} of them in 2 MiB pages, ${huge1g} in 1 GiB pages, ${merged} merged with others.`,
       ],
       [
         "not resident",
@@ -240,6 +242,27 @@ export class MemslotsView {
     return `in rings, ${rings.join(", ")}`;
   }
 }
+
+/** What the host makes the memory of, by the words of the launch key `backing`. */
+function backingText(backing: Backing): string {
+  const rights = backing.writable ? "" : ", read-only";
+  switch (backing.kind) {
+    case "anonymous":
+      return `anonymous${backing.thp ? ", transparent huge pages" : ""}${rights}`;
+    case "hugetlb":
+      return `hugetlb, ${backing.level === 2 ? "2 MiB" : "1 GiB"} pages${rights}`;
+    case "file":
+      return `file "${backing.file}"${rights}`;
+    case "device":
+      return `device${rights}`;
+  }
+}
+
+/** `3 × 2 MiB` for so many small pages in huge ones; nothing for none. */
+const hugePages = (pages: number, level: 2 | 3): readonly string[] =>
+  pages === 0
+    ? []
+    : [`${Math.ceil(pages / pagesPerLevel(level))} × ${level === 2 ? "2 MiB" : "1 GiB"}`];
 
 const BARRED =
   "Frames where `disallow_lpage` is not 0: ragged ends, gpa and hva aligned differently, or a guest table inside.";

@@ -2,8 +2,10 @@ import {
   accessText,
   describeRole,
   pteListCount,
+  ROLE,
   roleAccess,
   roleLevel,
+  roleQuadrant,
   type ShadowPage,
   type Vm,
 } from "../../kvm";
@@ -16,19 +18,27 @@ const TREES = { ept: "EPT", npt: "NPT" } as const;
 export const treeName = ({ tdp }: Vm): "EPT" | "NPT" | undefined => tdp && TREES[tdp];
 
 /** Facts of a shadow page worth a place in its row. */
-export function pageDescription(page: ShadowPage): string {
-  const what = page.direct ? `direct from gfn ${hex(page.gfn)}` : `gfn ${hex(page.gfn)}`;
-  const marks = [
-    `level ${page.level}`,
-    what,
-    accessText(roleAccess(page.role)),
+export const pageDescription = (page: ShadowPage): string =>
+  [
+    placeDescription(page),
     ...(page.unsync ? ["unsync"] : []),
     ...(page.unsyncChildren > 0 ? [`unsync_children ${page.unsyncChildren}`] : []),
     ...(page.nxHugePageDisallowed ? ["nx_huge_page_disallowed"] : []),
     ...(page.invalid ? ["invalid"] : []),
-  ];
+  ].join(" · ");
+
+/** The same without what changes while the page lives. */
+export function placeDescription(page: ShadowPage): string {
+  const what = page.direct
+    ? `direct from gfn ${hex(page.gfn)}`
+    : `gfn ${hex(page.gfn)}${partText(page)}`;
+  const marks = [`level ${page.level}`, what, accessText(roleAccess(page.role))];
   return marks.join(" · ");
 }
+
+/** Which part of a 32-bit table the page shadows, as its gptes are half as large as sptes; else nothing. */
+const partText = ({ role, level }: ShadowPage): string =>
+  role & ROLE.has4ByteGpte ? `, quadrant ${roleQuadrant(role)} of ${level === 1 ? 2 : 4}` : "";
 
 /** Every field of the page, the role spelt out in the words of the era, as Markdown. */
 export function pageTooltip(vm: Vm, page: ShadowPage): string {
@@ -39,7 +49,7 @@ export function pageTooltip(vm: Vm, page: ShadowPage): string {
     `**${kindOf(vm, page)}** at \`hpa:${hex(page.spt)}\``,
     page.direct
       ? `Direct: maps a linear range from gfn \`${hex(page.gfn)}\`${page.level > 1 ? " by the tables below it" : ""}.`
-      : `Shadows the guest table in gfn \`${hex(page.gfn)}\`.`,
+      : `Shadows the guest table in gfn \`${hex(page.gfn)}\`${partText(page)}.`,
     `Role \`${hex(page.role)}\`:\n${role.join("\n")}`,
     fieldsOf(vm, page)
       .map(([name, value, about]) => `- \`${name} = ${value}\`${about ? ` — ${about}` : ""}`)
@@ -140,6 +150,6 @@ export function spokenPage(vm: Vm, page: ShadowPage): string {
     : page.unsyncChildren > 0
       ? `${counted(page.unsyncChildren, "entry leads", "entries lead")} to unsync pages`
       : "in sync";
-  const what = page.direct ? ["direct"] : ["shadowing a guest table", state];
+  const what = page.direct ? ["direct"] : [`shadowing a guest table${partText(page)}`, state];
   return ["shadow page", level, frame, ...what, ...marks].join(", ");
 }

@@ -4,7 +4,7 @@ import type { Changes } from "./changes";
 import { pageDescription, pageTooltip, spokenPage, treeName } from "./page-text";
 import { type ReadGuest, readEntry, type ShadowEntry, spteRights } from "./shadow-entry";
 import { leafNode, runNode } from "./spte-nodes";
-import { isCurrent, rootId } from "./upward";
+import { isCurrent, rootId, rootPageAt } from "./upward";
 import { hex, NOTHING, pageOf, type ViewNode, type ViewPage, type ViewRequest } from "./view-node";
 
 /** A place in the tree: which root slot, and the entries taken from it. */
@@ -100,19 +100,10 @@ export class ShadowRootsView {
     });
   }
 
-  private rootPage(vcpu: number, slot: number): { page: ShadowPage; base: bigint } | undefined {
-    const mmu = this.vm.vcpus[vcpu]?.mmu;
-    const root = mmu && [mmu.root, ...mmu.prevRoots][Math.floor(slot / 8)];
-    const i = slot % 8;
-    if (root?.kind === "page") return { page: root.page, base: 0n };
-    const page = root?.kind === "pae" ? root.pages[i] : undefined;
-    return page && { page, base: BigInt(i) << 30n };
-  }
-
   /** The page whose children the id asks for, and the first address of its range. */
   private locate(id: string) {
     const match = ROOT_ID.exec(id);
-    const root = match && this.rootPage(Number(match[1]), Number(match[2]));
+    const root = match && rootPageAt(this.vm, Number(match[1]), Number(match[2]));
     if (!root) return undefined;
     const indexes = (match[3] ?? "").split("/").slice(1).map(Number);
     const path: Path = { root: `roots/${match[1]}.${match[2]}`, indexes };

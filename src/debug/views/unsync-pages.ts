@@ -1,7 +1,7 @@
-import { type ShadowPage, sptePfn, type Vm } from "../../kvm";
+import { rootPages, type ShadowPage, sptePfn, type Vm } from "../../kvm";
 import { hpaOf, pfn } from "../../x86";
 import type { Changes } from "./changes";
-import { pageDescription, pageTooltip, spokenPage, treeName } from "./page-text";
+import { pageTooltip, placeDescription, spokenPage, treeName } from "./page-text";
 import {
   differences,
   gpteRights,
@@ -10,7 +10,7 @@ import {
   type ShadowEntry,
 } from "./shadow-entry";
 import { leafNode } from "./spte-nodes";
-import { rootId } from "./upward";
+import { placesOf, rootId, rootPageAt } from "./upward";
 import {
   counted,
   hex,
@@ -21,8 +21,11 @@ import {
   type ViewRequest,
 } from "./view-node";
 
-/** Ids of pages are `unsync/<vcpu>.<slot>[/<index>…]`; those of entries end in `/e<index>` besides. */
+/** Ids of pages are `unsync/<vcpu>.<slot>[/<index>…]`, as in Shadow Roots; those of entries end in `/e<index>` besides. */
 const ID = /^unsync\/(\d+)\.(\d+)((?:\/\d+)*)$/;
+
+/** Ids of pages that no root leads to go on with their serial number. */
+const LOOSE = "unsync/loose-";
 
 /** From the roots down the paths that `unsync_children` marks, to the pages that are unsync. */
 export class UnsyncView {
@@ -36,7 +39,10 @@ export class UnsyncView {
     const tree = treeName(this.vm);
     if (tree) return { ...NOTHING, badge: 0, message: emptyByNature(tree) };
     const badge = this.vm.stats.mmu_unsync;
-    const nodes = request.parent === undefined ? this.roots() : this.below(request.parent);
+    const nodes =
+      request.parent === undefined
+        ? [...this.roots(), ...this.unreachable()]
+        : this.below(request.parent);
     if (!nodes) return NOTHING;
     const marked = this.changes.markKept(request.parent ?? "unsync", nodes);
     return { ...pageOf(marked, request), badge };
@@ -45,7 +51,7 @@ export class UnsyncView {
   ancestors(id: string): readonly string[] {
     const [, page = id, entry] = /^(.*)\/(e\d+)$/.exec(id) ?? [];
     const match = ID.exec(page);
-    if (!match) return [];
+    if (!match) return id.startsWith(LOOSE) ? [id] : [];
     const parts = `${match[3] ?? ""}${entry ? `/${entry}` : ""}`.split("/").slice(1);
     const root = `unsync/${match[1]}.${match[2]}`;
     return [root, ...parts.map((_, i) => `${root}/${parts.slice(0, i + 1).join("/")}`)];
@@ -53,21 +59,42 @@ export class UnsyncView {
 
   private roots(): ViewNode[] {
     return this.vm.vcpus.flatMap(({ id, mmu }) =>
-      [mmu.root, ...mmu.prevRoots].flatMap((each, slot) => {
-        if (each.kind !== "page" || !hasUnsync(each.page)) return [];
-        const held = slot === 0 ? `root of vcpu ${id}` : `prev_roots[${slot - 1}] of vcpu ${id}`;
-        return [this.pageNode(`unsync/${id}.${slot}`, held, each.page)];
+      [mmu.root, ...mmu.prevRoots].flatMap((root, slot) => {
+        const held = slot === 0 ? `vcpu ${id}` : `vcpu ${id} · prev_roots[${slot - 1}]`;
+        const isPae = root.kind === "pae";
+        const pages = isPae ? root.pages : rootPages(root);
+        return pages.flatMap((page, i) =>
+          page && hasUnsync(page)
+            ? [
+                this.pageNode(
+                  rootId(id, slot, i).replace("roots", "unsync"),
+                  isPae ? `pae_root[${i}] of ${held}` : `root of ${held}`,
+                  page,
+                ),
+              ]
+            : [],
+        );
       }),
     );
   }
 
+  /** Unsync pages that nothing leads to, such as those of a mode the guest has left. */
+  private unreachable(): ViewNode[] {
+    if (this.vm.stats.mmu_unsync === 0) return [];
+    return [...this.vm.activePages()]
+      .filter((page) => page.unsync && placesOf(this.vm, page, 0).length === 0)
+      .map((page): ViewNode => {
+        const { reveal, ...node } = this.pageNode(`${LOOSE}${page.serial}`, "no root", page);
+        return { ...node, children: "none" };
+      });
+  }
+
   private below(parent: string): ViewNode[] | undefined {
     const match = ID.exec(parent);
-    const mmu = match && this.vm.vcpus[Number(match[1])]?.mmu;
-    const root = mmu && [mmu.root, ...mmu.prevRoots][Number(match[2])];
-    if (root?.kind !== "page") return undefined;
+    const root = match && rootPageAt(this.vm, Number(match[1]), Number(match[2]));
+    if (!root) return undefined;
     let page: ShadowPage | undefined = root.page;
-    let base = 0n;
+    let { base } = root;
     for (const index of (match?.[3] ?? "").split("/").slice(1).map(Number)) {
       if (!page) return undefined;
       const entry: ShadowEntry = this.entry(page, index, base);
@@ -112,8 +139,8 @@ export class UnsyncView {
       id,
       label: page.unsync ? `${label} · unsync` : label,
       description: page.unsync
-        ? pageDescription(page)
-        : `${counted(page.unsyncChildren, "unsync child", "unsync children")} · ${pageDescription(page)}`,
+        ? placeDescription(page)
+        : `${counted(page.unsyncChildren, "unsync child", "unsync children")} · ${placeDescription(page)}`,
       tooltip: pageTooltip(this.vm, page),
       spoken: spokenPage(this.vm, page),
       icon: page.unsync ? "warning" : "table",
@@ -141,10 +168,8 @@ const emptyByNature = (tree: string): string =>
 
 const hasUnsync = (page: ShadowPage): boolean => page.unsync || page.unsyncChildren > 0;
 
-/** The same place in the Shadow Roots view, whose slots leave room for the pages of a PAE root. */
-function rootsId(id: string): string {
-  return id.replace(/^unsync\/(\d+)\.(\d+)/, (_, vcpu, slot) => rootId(Number(vcpu), Number(slot)));
-}
+/** The same place in the Shadow Roots view. */
+const rootsId = (id: string): string => id.replace("unsync", "roots");
 
 function diverges(entry: ShadowEntry): boolean {
   const gpte = entry.gpte?.value ?? 0n;

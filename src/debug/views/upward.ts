@@ -20,6 +20,20 @@ const SLOT = 8;
 export const rootId = (vcpu: number, slot: number, quarter = 0): string =>
   `roots/${vcpu}.${SLOT * slot + quarter}`;
 
+/** The page of a root, by the numbers in its id, and the first address of its range. */
+export function rootPageAt(
+  vm: Vm,
+  vcpu: number,
+  slot: number,
+): { readonly page: ShadowPage; readonly base: bigint } | undefined {
+  const mmu = vm.vcpus[vcpu]?.mmu;
+  const root = mmu && [mmu.root, ...mmu.prevRoots][Math.floor(slot / SLOT)];
+  const quarter = slot % SLOT;
+  if (root?.kind === "page" && quarter === 0) return { page: root.page, base: 0n };
+  const page = root?.kind === "pae" ? root.pages[quarter] : undefined;
+  return page && { page, base: BigInt(quarter) << 30n };
+}
+
 /** Whether the id is that of a root in use: slot 0 has it, the others are cached. */
 export const isCurrent = (id: string): boolean => Number(id.split(".")[1]) < SLOT;
 

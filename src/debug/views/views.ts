@@ -8,7 +8,8 @@ import { SptesView } from "./sptes";
 import { UnsyncView } from "./unsync-pages";
 import type { ViewId, ViewPage, ViewRequest } from "./view-node";
 
-const NO_HYPERVISOR = 'There is no hypervisor: the guest runs with "mmu": "none".';
+const NO_HYPERVISOR =
+  'There is no hypervisor: the guest runs with "mmu": "none". Its own tables are under Paging in Variables; start with "mmu": "shadow" to fill this view.';
 
 /** The content of the four tree views, from one machine. Looking changes nothing. */
 export class Views {

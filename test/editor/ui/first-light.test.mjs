@@ -218,6 +218,6 @@ describe("first light, from the installed package", function () {
     await workbench.command("Debug: Stop");
     await workbench.waitForEnded();
     await workbench.pane("Shadow Roots").getByText("No guest is being debugged.").waitFor();
-    assert.equal(await workbench.notifications().count(), 0);
+    assert.deepEqual(await workbench.takeNotifications(), []);
   });
 });
