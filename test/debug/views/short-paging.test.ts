@@ -23,7 +23,7 @@ function unsyncUnder(mode: PagingMode) {
 
 describe("the views of a guest with four pae_roots", () => {
   for (const mode of ["32-bit", "PAE"] as const)
-    it(`F-021 F-090 unsync pages are found below the pae_root that leads to them: ${mode}`, () => {
+    it(`F-077 unsync pages are found below the pae_root that leads to them: ${mode}`, () => {
       const { views, scope, rows } = unsyncUnder(mode);
       const [root, ...others] = rows("unsync");
       assert.equal(root?.label, "pae_root[0] of vcpu 0");
