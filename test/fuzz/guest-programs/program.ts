@@ -188,7 +188,10 @@ const setLeaf: Operation = (place) => {
   storeEntry(place, table + at.entryBytes(code.mode) * page, leaf(place));
 };
 
-/** Links a table, a large page or nothing into the tested region's directory. */
+/**
+ * Links a table, a large page or nothing into the tested region's directory. Where each root has its own
+ * they are written alike: a global page that differs between roots may be seen by either, as a TLB has it.
+ */
 const setDirectory: Operation = (place) => {
   const { code, random } = place;
   const wide = at.entryBytes(code.mode) === 8;
@@ -197,8 +200,9 @@ const setDirectory: Operation = (place) => {
   const linked = BigInt(random.pick(at.TABLES)) | rights | nx;
   const large = BigInt(at.LARGE_FRAME) | LARGE | rights | (wide ? NX : 0n);
   const entry = random.pick([0n, large, linked, linked, linked, linked]);
+  const way = random.u32();
   for (const address of directoryEntries(code.mode, random.below(at.TABLES.length)))
-    storeEntry(place, address, entry);
+    storeEntry({ ...place, random: new Random(way) }, address, entry);
 };
 
 const CHANGES: readonly Operation[] = [setLeaf, setLeaf, setLeaf, setLeaf, setDirectory];
