@@ -11,6 +11,9 @@ export const hex = (value: FieldValue): string =>
 /** `0x%016llx` */
 export const hex16 = (value: FieldValue): string => `0x${hex(value).padStart(16, "0")}`;
 
+/** `0x%08x` */
+const hex8 = (value: FieldValue): string => `0x${hex(value).padStart(8, "0")}`;
+
 /** Names of the error-code bits that the kvmmmu events print. */
 const PFERR = [
   [1, "P"],
@@ -90,6 +93,10 @@ export const KVM_FORMS: Readonly<Record<string, Form>> = {
   kvm_emulate_insn: (f) => `${hex(f.csbase)}:${hex(f.rip)}: ${f.insn} (${f.mode})`,
   kvm_pio: (f) =>
     `pio_${f.write ? "write" : "read"} at 0x${hex(f.port)} size ${f.size} count ${f.count} val 0x${hex(f.val)}`,
+  kvm_nested_page_fault: (f) =>
+    `gpa 0x${hex(f.gpa)} host err 0x${hex(f.host_error_code)} guest err 0x${hex(f.guest_error_code)}`,
+  kvm_nested_vmexit_inject: (f) =>
+    `reason: ${f.reason} ext_inf1: ${hex16(f.info1)} ext_inf2: ${hex16(f.info2)} ext_int: ${hex8(f.int_info)} ext_int_err: ${hex8(f.int_info_err)}`,
   kvm_dirty_ring_push: (f) =>
     `ring ${f.index}: dirty 0x${hex(f.dirty_index)} reset 0x${hex(f.reset_index)} slot ${f.slot} offset 0x${hex(f.offset)} (used ${f.used})`,
   kvm_dirty_ring_reset: (f) =>

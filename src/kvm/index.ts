@@ -3,7 +3,7 @@ export { GuestMemory } from "./guest-memory";
 export type { MemoryRegion, RegionChange, RegionOutcome } from "./memory-region";
 export { alignmentAdvice } from "./memory-region";
 export { LEAF_LEVELS, MemorySlot, SLOT_FLAG } from "./memslots";
-export type { MmioCache, MmuContext, MmuMode, UserExit } from "./mmu/context";
+export type { MmioCache, MmuContext, UserExit } from "./mmu/context";
 export type { DirtyLogRange } from "./mmu/dirty/dirty-log";
 export { MANUAL_PROTECT } from "./mmu/dirty/log-mode";
 export type { DirtyGfn, DirtyRing } from "./mmu/dirty/ring";
@@ -12,6 +12,7 @@ export { gpteAddress, gpteBytes, gpteFormat } from "./mmu/guest-entry";
 export { checkSynced, INVARIANTS } from "./mmu/invariants/check";
 export type { Invariant } from "./mmu/invariants/invariant";
 export type { MmuKnobs } from "./mmu/knobs";
+export type { KvmMmu, MmuMode } from "./mmu/kvm-mmu";
 export { EPT_MEMORY_TYPE_BIT, eptMemoryType } from "./mmu/memory-type";
 export { type PteList, pteListCount, pteListEntries, pteListKind } from "./mmu/pte-list";
 export * from "./mmu/role";
@@ -22,6 +23,16 @@ export type { SpteBit } from "./mmu/spte-bits";
 export { AD_KIND, type SpteFormat, spteFormat } from "./mmu/spte-format";
 export type { SpteHardware } from "./mmu/spte-layout";
 export type { VcpuStats, VmStats } from "./mmu/stats";
+export type {
+  GuestMode,
+  GuestModeEntry,
+  NestedEpt,
+  NestedEptExit,
+  NestedExit,
+  NestedNpf,
+  NestedNpt,
+  NestedPaging,
+} from "./nested/guest-mode";
 export {
   type Era,
   type Flaw,

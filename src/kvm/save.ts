@@ -1,9 +1,10 @@
 import { gfn, hpa, type PageModificationLogState, type PdpteRegisters, pfnOf } from "../x86";
 import { MemorySlot, newSlotArch, type SlotPlace } from "./memslots";
-import { type MmioCache, PREV_ROOTS } from "./mmu/context";
+import type { MmioCache, MmuContext } from "./mmu/context";
 import type { DirtyRingState } from "./mmu/dirty/ring";
 import type { SplitCache } from "./mmu/dirty/split-cache";
 import type { MmuKnobs } from "./mmu/knobs";
+import { KvmMmu, PREV_ROOTS } from "./mmu/kvm-mmu";
 import type { CacheCounts } from "./mmu/memory-caches";
 import type { PteList } from "./mmu/pte-list";
 import { NO_ROOT, type Root } from "./mmu/root";
@@ -11,6 +12,7 @@ import { ShadowPage } from "./mmu/shadow-page";
 import type { MmuState, NotifierState } from "./mmu/state";
 import type { VcpuStats, VmStats } from "./mmu/stats";
 import type { WriteRun } from "./mmu/write-run";
+import type { GuestMode, NestedExit } from "./nested/guest-mode";
 import { restoreTdp, saveTdp, type TdpMmuState } from "./tdp/save";
 
 /** One shadow page. `translation` only where the page keeps one. */
@@ -49,9 +51,19 @@ export interface RootState {
   readonly pages: readonly number[];
 }
 
-export interface ContextState {
+/** The roots of one MMU. */
+export interface MmuRootsState {
   readonly root: RootState;
   readonly prevRoots: readonly RootState[];
+  readonly paeRoot: number | undefined;
+  readonly specialRoot: number | undefined;
+}
+
+export interface ContextState {
+  readonly rootMmu: MmuRootsState;
+  readonly guestMmu: MmuRootsState | undefined;
+  readonly guestMode: GuestMode | undefined;
+  readonly nestedExit: NestedExit | undefined;
   readonly mmioCache: MmioCache | undefined;
   readonly pdptrs: PdpteRegisters;
   readonly pml: PageModificationLogState | undefined;
@@ -107,8 +119,10 @@ export function saveVm(state: MmuState): VmState {
     splitCache: { ...state.splitCache },
     stats: { ...state.stats },
     contexts: state.contexts.map((context) => ({
-      root: saveRoot(context.root),
-      prevRoots: context.prevRoots.map(saveRoot),
+      rootMmu: saveRoots(context.rootMmu),
+      guestMmu: context.guestMmu && saveRoots(context.guestMmu),
+      guestMode: context.guestMode,
+      nestedExit: context.nestedExit,
       mmioCache: context.mmioCache,
       pdptrs: context.pdptrs.slice(),
       pml: context.pml?.save(),
@@ -157,9 +171,7 @@ export function restoreVm(state: MmuState, saved: VmState): void {
   Object.assign(state.stats, saved.stats);
   saved.contexts.forEach((from, i) => {
     const context = state.contexts[i]!;
-    context.root = restoreRoot(from.root, bySerial);
-    for (let slot = 0; slot < PREV_ROOTS; slot++)
-      context.prevRoots[slot] = restoreRoot(from.prevRoots[slot]!, bySerial);
+    restoreMmus(context, from, bySerial);
     context.mmioCache = from.mmioCache;
     context.pdptrs.set(from.pdptrs);
     if (from.pml) context.pml?.restore(from.pml);
@@ -245,6 +257,40 @@ function restorePage(state: MmuState, saved: PageState): ShadowPage {
   if (saved.translation) page.shadowedTranslation?.set(saved.translation);
   state.adopt(page);
   return page;
+}
+
+const saveRoots = ({ root, prevRoots, paeRoot, specialRoot }: KvmMmu): MmuRootsState => ({
+  root: saveRoot(root),
+  prevRoots: prevRoots.map(saveRoot),
+  paeRoot,
+  specialRoot,
+});
+
+/** The roots; which MMU is in use, and by what mode, follows from the registers (`Vcpu.restored`). */
+function restoreMmus(
+  context: MmuContext,
+  from: ContextState,
+  bySerial: ReadonlyMap<number, ShadowPage>,
+): void {
+  const fill = (mmu: KvmMmu, saved: MmuRootsState): void => {
+    mmu.root = restoreRoot(saved.root, bySerial);
+    for (let slot = 0; slot < PREV_ROOTS; slot++)
+      mmu.prevRoots[slot] = restoreRoot(saved.prevRoots[slot]!, bySerial);
+  };
+  fill(context.rootMmu, from.rootMmu);
+  const { guestMmu: saved } = from;
+  context.guestMmu = saved && guestMmuOf(context, saved);
+  if (context.guestMmu && saved) fill(context.guestMmu, saved);
+  context.guestMode = from.guestMode;
+  context.nestedExit = from.nestedExit;
+}
+
+function guestMmuOf({ rootMmu }: MmuContext, { paeRoot, specialRoot }: MmuRootsState): KvmMmu {
+  return new KvmMmu(
+    rootMmu.mode,
+    paeRoot,
+    specialRoot === undefined ? undefined : hpa(specialRoot),
+  );
 }
 
 function saveRoot(root: Root): RootState {

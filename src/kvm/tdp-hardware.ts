@@ -42,21 +42,39 @@ export function tdpHardware(
   const base = withAccess(withLevel(0, levels), ACC.all);
   const rootRole = base | ROLE.direct | ROLE.eferNx | ROLE.cr0Wp;
   if (paging === "npt") {
-    const cr4 = CR4.PAE | (levels === 5 ? CR4.LA57 : 0n);
-    const host = { cr0: CR0.PE | CR0.PG | CR0.WP, cr4, efer: EFER.LMA | EFER.NX };
-    const rules = walkRules(host, { ...features, physicalBits, gigabytePages: true });
+    const rules = nptRules(levels, features, physicalBits);
     return { vendor: "svm", rules, rootRole, pml: false };
   }
   const ad = knobs.eptad && modern;
-  const rules = eptRules({
-    physicalBits,
-    levels,
-    accessedDirty: ad,
-    executeOnly: modern,
-    megabytePages: true,
-    gigabytePages: true,
-  });
+  const rules = eptHostRules(levels, ad, physicalBits, modern);
   // Older roles have no such bit: there all trees do without the flags.
   const disabled = modern && !ad ? ROLE.adDisabled : 0;
   return { vendor: "vmx", rules, rootRole: rootRole | disabled, pml: ad && knobs.pml };
 }
+
+/** NPT tables are those of the host's own paging, with four or five levels (APM 2 15.25.5). */
+export function nptRules(
+  levels: number,
+  features: PagingFeatures,
+  physicalBits: number,
+): WalkRules {
+  const cr4 = CR4.PAE | (levels === 5 ? CR4.LA57 : 0n);
+  const host = { cr0: CR0.PE | CR0.PG | CR0.WP, cr4, efer: EFER.LMA | EFER.NX };
+  return walkRules(host, { ...features, physicalBits, gigabytePages: true });
+}
+
+/** EPT as the host's processors have it. */
+export const eptHostRules = (
+  levels: 4 | 5,
+  accessedDirty: boolean,
+  physicalBits: number,
+  executeOnly = true,
+): WalkRules =>
+  eptRules({
+    physicalBits,
+    levels,
+    accessedDirty,
+    executeOnly,
+    megabytePages: true,
+    gigabytePages: true,
+  });

@@ -3,24 +3,22 @@ import type { MmuContext, UserExit } from "./mmu/context";
 import { REQUEST, REQUEST_NAMES, type Request } from "./mmu/requests";
 import { PAE_ROOTS } from "./mmu/root";
 import { freeObsoleteRoots, freeUnsyncPrevRoots, loadRoots } from "./mmu/roots";
+import type { Sptep } from "./mmu/spte";
 import { syncRoots } from "./mmu/sync";
 import type { HardwareTables } from "./vcpu-paging";
 import type { VmCore } from "./vm-core";
 
 /** The way from exit to entry: requests in KVM's order, then a root, then the hardware's registers. */
 export class VcpuEntry {
-  private readonly paeRoot: Uint32Array;
   /** The root the hardware has; its TLB is good for no other. */
   private loaded: WalkRoot<Hpa> | undefined;
+  private paeWords: { readonly first: Sptep; readonly words: Uint32Array } | undefined;
 
   constructor(
     private readonly vm: VmCore,
     private readonly mmu: MmuContext,
     private readonly tables: HardwareTables,
-  ) {
-    const word = 2 * mmu.paeRoot;
-    this.paeRoot = vm.state.words.subarray(word, word + 2 * PAE_ROOTS);
-  }
+  ) {}
 
   enter(): void {
     const { mmu, vm } = this;
@@ -111,10 +109,22 @@ export class VcpuEntry {
   }
 
   private hardwareRoot(): WalkRoot<Hpa> {
-    const { root, mode } = this.mmu;
+    const { root, mode, mmu } = this.mmu;
     if (root.kind === "page") return root.page.spt;
+    if (root.kind === "pae" && mmu.specialRoot !== undefined) return mmu.specialRoot;
     // The words of `pae_root` are empty unless a root has filled them.
     const fourWords = root.kind === "pae" || mode.hardwareRules.format.rootInRegisters;
-    return fourWords ? this.paeRoot : hpaOf(this.vm.dummyRoot);
+    return fourWords && mmu.paeRoot !== undefined
+      ? this.wordsAt(mmu.paeRoot)
+      : hpaOf(this.vm.dummyRoot);
+  }
+
+  /** The same view for the same words: the hardware is given a root only when it is another. */
+  private wordsAt(first: Sptep): Uint32Array {
+    if (this.paeWords?.first !== first) {
+      const words = this.vm.state.words.subarray(2 * first, 2 * (first + PAE_ROOTS));
+      this.paeWords = { first, words };
+    }
+    return this.paeWords.words;
   }
 }

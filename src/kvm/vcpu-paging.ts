@@ -32,6 +32,6 @@ export interface VcpuPaging {
    * ones is kept. False, with nothing changed, when PAE paging would load a PDPTE with a reserved bit set.
    */
   controlsReplaced(): boolean;
-  /** Registers and roots are those of a snapshot. */
-  restored(): void;
+  /** Registers and roots are others, all at once: those of a snapshot, or of L2 after L1. */
+  replaced(): void;
 }

@@ -117,7 +117,7 @@ export class VcpuRegisters {
   private resetContext(): void {
     const { mmu } = this;
     unloadRoots(this.vm.state, mmu);
-    mmu.mode = this.vm.modeOf(mmu.cpu);
+    mmu.walkMode = this.vm.modeOf(mmu.cpu, mmu.guestMode !== undefined);
   }
 
   /** PAE paging reads its PDPTEs with this write; false when one of them has a reserved bit set. */

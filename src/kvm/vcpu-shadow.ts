@@ -80,5 +80,5 @@ export class ShadowPaging implements VcpuPaging {
   beforeGuestWalk(): number {
     return 0;
   }
-  restored(): void {}
+  replaced(): void {}
 }

@@ -129,6 +129,7 @@ export class TdpPaging implements VcpuPaging {
         return EMULATE;
       }
     }
+    if (mmu.nestedExit) return RETRY;
     this.entry().enter();
     return RETRY;
   }
@@ -163,8 +164,8 @@ export class TdpPaging implements VcpuPaging {
 
   pkruWritten(): void {
     const { mmu } = this;
-    const guestRules = { ...mmu.mode.guestRules, pkru: mmu.cpu.pkru };
-    mmu.mode = { ...mmu.mode, guestRules };
+    const guestRules = { ...mmu.walkMode.guestRules, pkru: mmu.cpu.pkru };
+    mmu.walkMode = { ...mmu.walkMode, guestRules };
     this.walker.rules = guestRules;
   }
 
@@ -179,22 +180,24 @@ export class TdpPaging implements VcpuPaging {
   /** SVM keeps no PDPTEs: they are read when they are used (svm_cache_reg). */
   beforeGuestWalk(va: bigint, access: number): number {
     const { mmu, vm, walker } = this;
-    if (walker.pdptesAt === undefined) return 0;
+    if (walker.pdptesAt === undefined || mmu.isNested) return 0;
     if (readPdptr(vm.state, mmu, va, vm.features.physicalBits)) return 0;
-    const { fetchReported } = mmu.mode.guestRules;
+    const { fetchReported } = mmu.walkMode.guestRules;
     return PFEC.present | PFEC.reserved | accessErrorBits(access, fetchReported);
   }
 
   controlsReplaced(): boolean {
     const { mmu, vm } = this;
-    if (pagingMode(mmu.cpu) === "PAE" && !this.loadPdptrs()) return false;
+    // Those of a nested guest are behind L1's tables, and read when they are used.
+    const loads = pagingMode(mmu.cpu) === "PAE" && !mmu.isNested;
+    if (loads && !this.loadPdptrs()) return false;
     unloadRoots(vm.state, mmu);
-    mmu.mode = vm.modeOf(mmu.cpu);
+    mmu.walkMode = vm.modeOf(mmu.cpu, mmu.guestMode !== undefined);
     this.followRegisters();
     return true;
   }
 
-  restored(): void {
+  replaced(): void {
     this.pending = undefined;
     this.followRegisters();
   }
@@ -206,7 +209,7 @@ export class TdpPaging implements VcpuPaging {
     }
     const { mmu, vm } = this;
     if (roleChanged) unloadRoots(vm.state, mmu);
-    mmu.mode = vm.modeOf(mmu.cpu);
+    mmu.walkMode = vm.modeOf(mmu.cpu, mmu.guestMode !== undefined);
     this.followRegisters();
     if (exits) this.entry().enter();
     return undefined;
@@ -219,7 +222,8 @@ export class TdpPaging implements VcpuPaging {
   private pdptesLoaded(byHypervisor: boolean): boolean {
     const { mmu, hardware } = this;
     if (pagingMode(mmu.cpu) !== "PAE") return true;
-    if (byHypervisor) return this.loadPdptrs();
+    // Those of an L2 are behind L1's tables, which the hardware's own loads go through.
+    if (byHypervisor && !mmu.isNested) return this.loadPdptrs();
     return hardware.vendor === "svm" || this.loadThroughEpt(gpa(pdpteTable(mmu.cpu.cr3)));
   }
 
@@ -231,7 +235,7 @@ export class TdpPaging implements VcpuPaging {
   private loadThroughEpt(table: Gpa): boolean {
     const { mmu, walker } = this;
     for (;;) {
-      if (mmu.failure) return true;
+      if (mmu.failure || mmu.nestedExit) return true;
       if (mmu.requests !== 0 || mmu.root.kind === "none") this.entry().enter();
       const outcome = walker.loadPdptes(table, mmu.pdptrs);
       if (outcome === undefined) {
@@ -247,9 +251,9 @@ export class TdpPaging implements VcpuPaging {
   /** Gives the hardware the guest's registers, as they are in the VMCS or VMCB. */
   private followRegisters(): void {
     const { walker, mmu, hardware } = this;
-    const { cpu, mode } = mmu;
-    const { format } = mode.guestRules;
-    walker.rules = mode.guestRules;
+    const { cpu, walkMode } = mmu;
+    const { format } = walkMode.guestRules;
+    walker.rules = walkMode.guestRules;
     const inMemory = format.rootInRegisters && hardware.vendor === "svm";
     walker.pdptesAt = inMemory ? gpa(pdpteTable(cpu.cr3)) : undefined;
     walker.root = format.rootInRegisters ? mmu.pdptrs : gpa(topTable(format.mode, cpu.cr3));

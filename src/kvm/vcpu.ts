@@ -3,6 +3,7 @@ import {
   ACCESS,
   emptyRefill,
   type FaultOutcome,
+  type Gfn,
   type GuestFault,
   gpa,
   type Hpa,
@@ -17,13 +18,19 @@ import { MmuContext, type UserExit } from "./mmu/context";
 import { drainPml } from "./mmu/dirty/pml";
 import { DirtyRing, reservedEntries } from "./mmu/dirty/ring";
 import type { GuestCpu } from "./mmu/guest-cpu";
-import { forgetFaulted } from "./mmu/invlpg";
+import { forgetFaulted, forgetFaultedInL2 } from "./mmu/invlpg";
 import { cacheMatches } from "./mmu/mmio";
 import { trackWrite } from "./mmu/pte-write";
+import { freeGuestRoots } from "./mmu/roots";
 import type { ShadowPage } from "./mmu/shadow-page";
 import { walkGuest } from "./mmu/walk-guest";
 import { emulationFailed } from "./mmu/write-protect-decision";
 import { msrExits } from "./msr-exits";
+import { sameEp4ta } from "./nested/ept-mode";
+import type { GuestModeEntry, NestedExit } from "./nested/guest-mode";
+import { reflect } from "./nested/nested-exit";
+import { enterGuestMode, leaveGuestMode, restoreGuestMode } from "./nested/switch";
+import { walkL2 } from "./nested/walk-l2";
 import { VcpuEntry } from "./vcpu-entry";
 import { type ExitReason, VcpuExits } from "./vcpu-exits";
 import type { VcpuPaging } from "./vcpu-paging";
@@ -119,7 +126,7 @@ export class Vcpu {
   /** The hardware walk: over the shadow tables, or in two dimensions. */
   refill(va: bigint, access: number): Refill {
     const { mmu } = this;
-    if (mmu.failure) return { ...this.answer, kind: "fault", error: 0 };
+    if (mmu.failure || mmu.nestedExit) return { ...this.answer, kind: "fault", error: 0 };
     if (mmu.requests !== 0 || mmu.root.kind === "none") this.enter();
     if (mmu.userExit) return { ...this.answer, kind: "fault", error: 0 };
     const { state } = this.vm;
@@ -133,7 +140,7 @@ export class Vcpu {
   }
 
   pageFault(va: bigint, error: number): FaultOutcome {
-    if (this.mmu.userExit) return { kind: "retry" };
+    if (this.mmu.userExit || this.mmu.nestedExit) return { kind: "retry" };
     return this.runs(() => this.paging.pageFault(va, error));
   }
 
@@ -160,18 +167,42 @@ export class Vcpu {
       answer.error = refused;
       return answer;
     }
-    const walk = walkGuest(state, mmu, va, access & ACCESS_BITS);
-    if (walk.kind === "fault") {
-      forgetFaulted(state, mmu, va, walk.error);
+    const frame = mmu.isNested ? this.frameOfL2(va, access) : this.frameOf(va, access);
+    if (frame === undefined) {
       answer.kind = "fault";
-      answer.error = walk.error;
       return answer;
     }
-    answer.gpa = walk.frame * 4096 + offset;
-    answer.offset = state.guest.frameOffset(walk.frame, (access & ACCESS.write) !== 0);
+    answer.gpa = frame * 4096 + offset;
+    answer.offset = state.guest.frameOffset(frame, (access & ACCESS.write) !== 0);
     answer.kind = answer.offset === NO_FRAME ? "device" : "ram";
     if (answer.kind === "device") mmu.stats.mmio_exits++;
     return answer;
+  }
+
+  /** The frame that the guest's tables lead to; undefined with the guest's fault in `answer`. */
+  private frameOf(va: bigint, access: number): Gfn | undefined {
+    const { mmu, answer } = this;
+    const { state } = this.vm;
+    const walk = walkGuest(state, mmu, va, access & ACCESS_BITS);
+    if (walk.kind === "translation") return walk.frame;
+    forgetFaulted(state, mmu, va, walk.error);
+    answer.error = walk.error;
+    return undefined;
+  }
+
+  /** The same through L2's tables and L1's: `undefined` may also come with a nested exit. */
+  private frameOfL2(va: bigint, access: number): Gfn | undefined {
+    const { mmu, answer } = this;
+    const { state } = this.vm;
+    const found = walkL2(state, mmu, va, access & ACCESS_BITS);
+    if (found.kind === "translation") return found.frame;
+    answer.error = 0;
+    if (found.kind === "refused") reflect(state, mmu, found.by);
+    else {
+      forgetFaultedInL2(state, mmu, va, found.error);
+      answer.error = found.error;
+    }
+    return undefined;
   }
 
   /** The mmio cache is asked before any walk, as long as its access bits allow the access. */
@@ -229,14 +260,53 @@ export class Vcpu {
     this.runs(() => this.paging.invpcid(type, pcid, va));
   }
 
+  /**
+   * VMRUN, as far as translation goes: the processor has L2's registers by now. False when L2's PDPTEs
+   * have a reserved bit set, and nothing is changed.
+   */
+  enterGuestMode(entry: GuestModeEntry): boolean {
+    return this.runs(() => {
+      if (!enterGuestMode(this.vm, this.mmu, entry)) return false;
+      this.paging.replaced();
+      this.entry.enter();
+      return true;
+    });
+  }
+
+  /** INVEPT by L1: the contexts of one EPTP's table, or all of them. */
+  invept(eptp?: bigint): void {
+    this.runs(() => {
+      const of = (pgd: bigint): boolean => eptp === undefined || sameEp4ta(pgd, eptp);
+      freeGuestRoots(this.vm.state, this.mmu, of);
+      this.entry.enter();
+    });
+  }
+
+  /** #VMEXIT: the processor has L1's registers again. A nested exit that was not taken is forgotten. */
+  leaveGuestMode(): void {
+    this.runs(() => {
+      leaveGuestMode(this.vm, this.mmu);
+      this.paging.replaced();
+      this.entry.enter();
+    });
+  }
+
+  /**
+   * What L2 did that L1 must handle; until L1 runs again, or L2 is let go on, nothing runs. An answer of
+   * `emulate` or `refill` that comes with one is no fault of L2's.
+   */
+  get nestedExit(): NestedExit | undefined {
+    return this.mmu.nestedExit;
+  }
+
   /** The state it depends on was restored: derives what is not saved from the registers and roots. */
   restored(): void {
-    this.mmu.mode = this.vm.modeOf(this.cpu);
+    restoreGuestMode(this.vm, this.mmu);
     this.mmu.failure = undefined;
     this.mmu.injected = undefined;
     this.mmu.userExit = undefined;
     this.entry.reload();
-    this.paging.restored();
+    this.paging.replaced();
   }
 
   /** Roots kept for a quick return, most recent first. */

@@ -1,12 +1,16 @@
 import type { HostMemory, HostProcess } from "../host";
 import type { PagingFeatures, Pfn, Trace } from "../x86";
-import type { MmuMode, UserExit } from "./mmu/context";
+import type { UserExit } from "./mmu/context";
 import type { ModeRegisters } from "./mmu/cpu-role";
 import { DEFAULT_KNOBS, type MmuKnobs } from "./mmu/knobs";
+import type { MmuMode } from "./mmu/kvm-mmu";
 import { shadowMode, tdpMode } from "./mmu/mode";
 import type { Sptep } from "./mmu/spte";
 import { spteFormat } from "./mmu/spte-format";
 import { MmuState } from "./mmu/state";
+import { nestedEptMode } from "./nested/ept-mode";
+import type { NestedPaging } from "./nested/guest-mode";
+import { nestedNptMode } from "./nested/npt-mode";
 import { MODERN, type Profile } from "./profile";
 import { TdpMmu } from "./tdp/tdp-mmu";
 import { type TdpHardware, tdpHardware } from "./tdp-hardware";
@@ -71,15 +75,28 @@ export class VmCore {
     this.state.pml = this.tdp?.pml ?? false;
     // The second dimension translates no more bits than the host has; older kernels did not look.
     if (this.tdp && profile.era === "modern") this.state.gpaBits = hostBits;
+    this.state.tdpEnabled = this.tdp !== undefined;
     this.dummyRoot = this.allocateLow();
   }
 
-  /** What these registers mean for the MMU of a vCPU. */
-  modeOf(registers: ModeRegisters & { readonly pkru: number }): MmuMode {
+  /** What these registers mean for the MMU of a vCPU; `guestMode` when they are L2's. */
+  modeOf(registers: ModeRegisters & { readonly pkru: number }, guestMode = false): MmuMode {
     const { tdp, features } = this;
     return tdp
-      ? tdpMode(registers, features, tdp)
-      : shadowMode(registers, features, this.state.format.physicalBits);
+      ? tdpMode(registers, features, tdp, guestMode)
+      : shadowMode(registers, features, this.state.format.physicalBits, guestMode);
+  }
+
+  /** What a second dimension of L1's means for the MMU that shadows it. */
+  nestedModeOf(nestedPaging: NestedPaging): MmuMode {
+    const { tdp, features } = this;
+    const { physicalBits } = this.state.format;
+    const isEpt = "eptp" in nestedPaging;
+    if (tdp?.vendor !== (isEpt ? "vmx" : "svm"))
+      throw new Error("nested paging of another vendor than the host's, or without the host's");
+    return isEpt
+      ? nestedEptMode(nestedPaging, features, physicalBits)
+      : nestedNptMode(nestedPaging, features, tdp, physicalBits);
   }
 
   /** First word of a new `pae_root`: below 4 GiB, as a PAE CR3 has 32 bits. */

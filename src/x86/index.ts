@@ -17,6 +17,7 @@ export * from "./paging/bits";
 export * from "./paging/entry-bit";
 export * from "./paging/entry-mask";
 export { type EptFeatures, eptRules } from "./paging/ept";
+export { eptMisconfigured } from "./paging/ept-misconfiguration";
 export * from "./paging/error-code";
 export * from "./paging/format";
 export * from "./paging/format-bit";

@@ -1,4 +1,4 @@
-import type { CachedTranslation, GuestCpu, Vcpu } from "../../src/kvm";
+import type { CachedTranslation, GuestCpu, NestedExit, Vcpu } from "../../src/kvm";
 import {
   ACCESS,
   ALLOW,
@@ -63,7 +63,8 @@ export type Outcome =
   | { readonly kind: "ok"; readonly value: bigint; readonly emulated: boolean }
   | { readonly kind: "fault"; readonly error: number; readonly cr2: bigint }
   | { readonly kind: "device"; readonly gpa: number }
-  | { readonly kind: "user-exit"; readonly reason: string };
+  | { readonly kind: "user-exit"; readonly reason: string }
+  | { readonly kind: "nested-exit"; readonly exit: NestedExit };
 
 /** Attempts after which an access that is only ever retried counts as stuck. */
 const STUCK = 20;
@@ -157,6 +158,7 @@ export class ScriptedVcpu {
         return this.finish(refill.offset, va, access, value, size, false);
       }
       const outcome = vcpu.pageFault(va, refill.error);
+      if (vcpu.nestedExit) return { kind: "nested-exit", exit: vcpu.nestedExit };
       if (outcome.kind === "inject")
         return { kind: "fault", error: outcome.error, cr2: outcome.cr2 };
       if (outcome.kind === "emulate") return this.emulated(va, access, value, size);
@@ -168,6 +170,7 @@ export class ScriptedVcpu {
   /** The access as part of an instruction that is being emulated. */
   emulated(va: bigint, access: number, value: bigint, size: 4 | 8 = 8): Outcome {
     const where = this.vcpu.emulate(va, access);
+    if (this.vcpu.nestedExit) return { kind: "nested-exit", exit: this.vcpu.nestedExit };
     if (where.kind === "fault") return { kind: "fault", error: where.error, cr2: va };
     if (where.kind === "device") return { kind: "device", gpa: where.gpa };
     if (!(access & ACCESS.write)) return this.finish(where.offset, va, access, value, size, true);

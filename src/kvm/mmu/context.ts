@@ -5,25 +5,22 @@ import {
   type PdpteRegisters,
   pdpteRegisters,
   WalkResult,
-  type WalkRules,
 } from "../../x86";
-import type { CpuRole } from "./cpu-role";
+import { type GuestMode, type NestedExit, nestedPgd } from "../nested/guest-mode";
 import type { DirtyRing } from "./dirty/ring";
 import { Fault } from "./fault-state";
 import type { GuestCpu } from "./guest-cpu";
+import { KvmMmu, type MmuMode } from "./kvm-mmu";
 import { MemoryCaches } from "./memory-caches";
 import { REQUEST, type Request } from "./requests";
-import { ROLE, type RoleWord, roleLevel } from "./role";
-import { NO_ROOT, type Root } from "./root";
+import { ROLE, roleLevel } from "./role";
+import type { Root } from "./root";
 import type { Sptep } from "./spte";
 import { newVcpuStats, type VcpuStats } from "./stats";
 import { newWriteRun } from "./write-run";
 
 /** A guest that does not page has a PAE root under shadow paging; roots of TDP have more levels. */
 const PAE_LEVELS = 3;
-
-/** KVM_MMU_NUM_PREV_ROOTS. */
-export const PREV_ROOTS = 3;
 
 /** The last translation that turned out to be mmio (`mmio_gva`, `mmio_gfn`, `mmio_access`, `mmio_gen`). */
 export interface MmioCache {
@@ -43,23 +40,26 @@ export interface InjectedFault {
   readonly cr2: bigint;
 }
 
-/** What the guest's registers mean for the MMU; made anew when a register that counts changes. */
-export interface MmuMode {
-  readonly cpuRole: CpuRole;
-  readonly rootRole: RoleWord;
-  /** See `gpteExt`. */
-  readonly gpteExt: number;
-  /** How the guest's own tables are walked. */
-  readonly guestRules: WalkRules;
-  /** How the hardware walks the shadow tables: CR0.WP = 1 and EFER.NX = 1 whatever the guest says. */
-  readonly hardwareRules: WalkRules;
-}
-
-/** `kvm_mmu` of one vCPU, with what its vCPU keeps for it: roots, roles, mmio cache, requests. */
+/**
+ * What a vCPU keeps for its MMU: its `kvm_mmu`s, mmio cache, requests. `root`, `prevRoots`, `mode` and
+ * `paeRoot` are those of the MMU that handles its faults now (`vcpu->arch.mmu`).
+ */
 export class MmuContext {
-  root: Root = NO_ROOT;
-  /** Most recently used first. */
-  readonly prevRoots: Root[] = new Array(PREV_ROOTS).fill(NO_ROOT);
+  /** For the guest itself (L1), and for a nested guest (L2) to which L1 gave no second dimension. */
+  readonly rootMmu: KvmMmu;
+  /** Shadows the second dimension that L1 gave to L2: built at the first such entry. */
+  guestMmu: KvmMmu | undefined;
+  /** `vcpu->arch.mmu`: one of the two above. */
+  mmu: KvmMmu;
+  /**
+   * Mode of `nested_mmu`, which only walks: the tables of an L2 that has a second dimension of L1's.
+   * Present exactly while `mmu` is `guestMmu`.
+   */
+  nestedMode: MmuMode | undefined;
+  /** Present while L2 runs. */
+  guestMode: GuestMode | undefined;
+  /** What L1 is to be told, L2 having made it exit; nothing runs until it is taken. */
+  nestedExit: NestedExit | undefined;
   mmioCache: MmioCache | undefined;
   /** The guest's PDPTEs as PAE paging loaded them last: walks and roots use these, not memory (SDM 3A 4.4.1). */
   readonly pdptrs: PdpteRegisters = pdpteRegisters();
@@ -85,21 +85,59 @@ export class MmuContext {
   /** The fault being handled, and the guest walk made for it: overwritten by the next. */
   readonly fault = new Fault();
   readonly walk = new WalkResult<Gpa>();
+  /** The walk of L2's own tables, each step of which takes a walk of L1's. */
+  readonly nestedWalk = new WalkResult<Gpa>();
 
   constructor(
     readonly id: number,
     readonly cpu: GuestCpu,
-    public mode: MmuMode,
-    /** First of the four words of `pae_root`, a frame below 4 GiB. */
-    readonly paeRoot: Sptep,
-  ) {}
+    mode: MmuMode,
+    paeRoot: Sptep,
+  ) {
+    this.rootMmu = new KvmMmu(mode, paeRoot);
+    this.mmu = this.rootMmu;
+  }
+
+  get root(): Root {
+    return this.mmu.root;
+  }
+  set root(root: Root) {
+    this.mmu.root = root;
+  }
+  get prevRoots(): Root[] {
+    return this.mmu.prevRoots;
+  }
+  get mode(): MmuMode {
+    return this.mmu.mode;
+  }
+  /** Mode of `vcpu->arch.walk_mmu`: what the running guest's own registers mean. */
+  get walkMode(): MmuMode {
+    return this.nestedMode ?? this.mmu.mode;
+  }
+  set walkMode(mode: MmuMode) {
+    if (this.nestedMode) this.nestedMode = mode;
+    else this.mmu.mode = mode;
+  }
+  /** All there are, each with roots of its own. */
+  get mmus(): readonly KvmMmu[] {
+    return this.guestMmu ? [this.rootMmu, this.guestMmu] : [this.rootMmu];
+  }
+  /** L2 runs with a second dimension that L1 gave it (mmu_is_nested). */
+  get isNested(): boolean {
+    return this.nestedMode !== undefined;
+  }
+  /** The top table of what `mmu` shadows (get_guest_pgd). */
+  get pgd(): bigint {
+    const nestedPaging = this.guestMode?.nestedPaging;
+    return nestedPaging ? nestedPgd(nestedPaging) : this.cpu.cr3;
+  }
 
   get direct(): boolean {
     return (this.mode.rootRole & ROLE.direct) !== 0;
   }
   /** Two-dimensional: the guest's tables are the hardware's affair, whatever its mode. */
   get tdp(): boolean {
-    return this.direct && roleLevel(this.mode.rootRole) > PAE_LEVELS;
+    return this.isNested || (this.direct && roleLevel(this.mode.rootRole) > PAE_LEVELS);
   }
   has(request: Request): boolean {
     return (this.requests & REQUEST[request]) !== 0;

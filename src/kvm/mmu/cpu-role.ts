@@ -25,6 +25,8 @@ export const EXT = {
   cr4Smep: 16,
   cr4La57: 32,
   eferLma: 64,
+  /** The tables are EPT, of a nested guest. KVM's bit there is `execonly`. */
+  ept: 128,
 } as const;
 
 const NONPAGING: RoleWord = withAccess(ROLE.direct, ACC.all);
@@ -36,14 +38,15 @@ function guestLevels(regs: ModeRegisters): number {
   return regs.cr4 & CR4.PAE ? 3 : 2;
 }
 
-/** cpu_role of a vCPU outside SMM and nesting. */
-export function cpuRole(regs: ModeRegisters): CpuRole {
+/** cpu_role of a vCPU outside SMM; `guestMode` while L2 runs. */
+export function cpuRole(regs: ModeRegisters, guestMode = false): CpuRole {
   const level = guestLevels(regs);
-  if (level === 0) return { base: NONPAGING, ext: EXT.valid };
+  const mode = guestMode ? ROLE.guestMode : 0;
+  if (level === 0) return { base: NONPAGING | mode, ext: EXT.valid };
   const { cr4 } = regs;
   const wp = (regs.cr0 & CR0.WP) !== 0n;
   const lma = (regs.efer & EFER.LMA) !== 0n;
-  let base = withAccess(withLevel(0, level), ACC.all);
+  let base = withAccess(withLevel(mode, level), ACC.all);
   if (regs.efer & EFER.NX) base |= ROLE.eferNx;
   if (wp) base |= ROLE.cr0Wp;
   if (!wp && cr4 & CR4.SMEP) base |= ROLE.smepAndnotWp;
@@ -61,11 +64,11 @@ export function cpuRole(regs: ModeRegisters): CpuRole {
 
 /**
  * The bits of the extended role that change what a gpte means: CR4.PSE for 4-byte ones, long mode for 8-byte
- * ones, whose bits 62:52 PAE paging reserves. KVM's page role has neither, so that a guest which changes them
+ * ones, whose bits 62:52 PAE paging reserves, and that they are EPT's. KVM's page role has neither, so that a guest which changes them
  * over living tables goes on with translations made before; here its pages are told apart.
  */
 export const gpteExt = ({ base, ext }: CpuRole): number =>
-  ext & (base & ROLE.has4ByteGpte ? EXT.cr4Pse : EXT.eferLma);
+  ext & (base & ROLE.has4ByteGpte ? EXT.cr4Pse : EXT.eferLma | EXT.ept);
 
 /**
  * root_role of the shadow MMU: at least the three levels of a PAE root. `efer_nx` is the guest's where

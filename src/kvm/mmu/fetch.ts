@@ -32,8 +32,14 @@ export function fetch(state: MmuState, context: MmuContext, fault: Fault, access
     state.request(context, "freeObsoleteRoots");
     return retry(state, "obsolete-root");
   }
-  // Under PAE paging this is the level below the registers.
-  if (gpteChanged(state, context, top.level)) return RET.retry;
+  // Under PAE paging this is the level below the registers; a root may have a level that the guest lacks.
+  const first = Math.min(top.level, walk.top);
+  if (gpteChanged(state, context, first)) return RET.retry;
+  if (top.hasGptes && top.gfn !== walk.tableFrame(first)) {
+    // PDPTEs of nested paging are memory, and L1 has changed one. Kernels would go on in the wrong table.
+    state.request(context, "freeObsoleteRoots");
+    return retry(state, "obsolete-root");
+  }
   let page = top;
   page.writeFloodingCount = 0;
   while (page.level > walk.level) {

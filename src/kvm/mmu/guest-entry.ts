@@ -1,6 +1,10 @@
 import {
   ACC,
   type Entry,
+  entryRights,
+  eptFormat,
+  eptMisconfigured,
+  eptRights,
   type Format,
   type Gfn,
   type Gpa,
@@ -8,9 +12,10 @@ import {
   gpaOf,
   longFormat,
   paeFormat,
-  type ReservedMasks,
   reservedAt,
+  rightsOf,
   twoLevelFormat,
+  type WalkRules,
 } from "../../x86";
 import { EXT } from "./cpu-role";
 import { ROLE, roleAccess, roleQuadrant } from "./role";
@@ -18,7 +23,7 @@ import { ENTRIES, type ShadowPage } from "./shadow-page";
 
 /* What a level-1 guest entry says, for the code that reads it without a walk (sync, prefetch). */
 
-/** Bits of the low half of a guest entry (SDM 3A 4.5). */
+/** Bits of the low half of a guest entry, EPT's aside (SDM 3A 4.5). */
 export const GPTE = {
   present: 1,
   writable: 2,
@@ -27,14 +32,17 @@ export const GPTE = {
   dirty: 0x40,
   large: 0x80,
 } as const;
-const NX = 0x80000000;
 const FRAME_HI = 0xfffff;
+
+const EPT = eptFormat(4, true);
+const EPT_WITHOUT_AD = eptFormat(4, false);
 
 /** Bytes of an entry of the guest table that `page` shadows. */
 export const gpteBytes = (page: ShadowPage): 4 | 8 => (page.role & ROLE.has4ByteGpte ? 4 : 8);
 
-/** The format in which the table that `page` shadows was read. */
+/** The format in which the table that `page` shadows was read; of EPT with five levels all but the number of them. */
 export function gpteFormat(page: ShadowPage): Format {
+  if (page.gpteExt & EXT.ept) return page.role & ROLE.adDisabled ? EPT_WITHOUT_AD : EPT;
   if (gpteBytes(page) === 4) return twoLevelFormat((page.gpteExt & EXT.cr4Pse) !== 0);
   if ((page.gpteExt & EXT.eferLma) === 0) return paeFormat();
   return longFormat(page.level === 5 ? 5 : 4);
@@ -59,16 +67,21 @@ export const gpteGfn = (entry: Entry): Gfn =>
  * first write comes to the walker.
  */
 export function gpteAccess(page: ShadowPage, entry: Entry): number {
-  let access = entry.hi & NX ? 0 : ACC.exec;
-  if (entry.lo & GPTE.writable && entry.lo & GPTE.dirty) access |= ACC.write;
-  if (entry.lo & GPTE.user) access |= ACC.user;
-  return access & roleAccess(page.role);
+  const { dirty, ept } = gpteFormat(page);
+  const clean = dirty !== 0 && !(entry.lo & dirty);
+  const rights = ept ? eptRights(entry.lo) : entryRights(entry.lo, entry.hi);
+  return (clean ? rights & ~ACC.write : rights) & roleAccess(page.role);
 }
 
+/** Rights that the entry grants by itself. */
+export const gpteRights = (page: ShadowPage, { lo, hi }: Entry): number =>
+  rightsOf(gpteFormat(page), lo, hi);
+
 /** An spte may stand for the entry before the guest uses it: present, accessed, no reserved bit. */
-export function isPrefetchable(entry: Entry, reserved: ReservedMasks): boolean {
-  const wanted = GPTE.present | GPTE.accessed;
-  if ((entry.lo & wanted) !== wanted) return false;
-  const at = reservedAt(1, (entry.lo >>> 7) & 1);
-  return (entry.lo & reserved[at]!) === 0 && (entry.hi & reserved[at + 1]!) === 0;
+export function isPrefetchable({ lo, hi }: Entry, rules: WalkRules): boolean {
+  const { format, reserved, badMtXwr } = rules;
+  if (!(lo & format.present) || (lo & format.accessed) !== format.accessed) return false;
+  if (format.ept && eptMisconfigured(badMtXwr, lo)) return false;
+  const at = reservedAt(1, (lo >>> 7) & 1);
+  return (lo & reserved[at]!) === 0 && (hi & reserved[at + 1]!) === 0;
 }

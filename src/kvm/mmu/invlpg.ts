@@ -26,7 +26,7 @@ export function invlpg(state: MmuState, context: MmuContext, va: bigint): void {
 
 /**
  * Hardware forgets a translation whose use has faulted (SDM 3A 4.10.4.1): one that was present is
- * invalidated before the guest gets its fault.
+ * invalidated before the guest gets its fault. Under nested paging `va` is an ngpa, which no TLB knows.
  */
 export function forgetFaulted(
   state: MmuState,
@@ -34,10 +34,23 @@ export function forgetFaulted(
   va: bigint,
   error: number,
 ): void {
-  if ((error & PFEC.present) === 0 || (error & PFEC.reserved) !== 0) return;
-  state.flushTlbPage(context, va, "used and faulted");
+  if (!wasPresent(error)) return;
+  if (!context.isNested) state.flushTlbPage(context, va, "used and faulted");
   invalidateAddress(state, context, va, context.root);
 }
+
+/** The same for an address of L2's own tables, of which there are no shadows. */
+export function forgetFaultedInL2(
+  state: MmuState,
+  context: MmuContext,
+  va: bigint,
+  error: number,
+): void {
+  if (wasPresent(error)) state.flushTlbPage(context, va, "used and faulted");
+}
+
+const wasPresent = (error: number): boolean =>
+  (error & PFEC.present) !== 0 && (error & PFEC.reserved) === 0;
 
 /** Brings the entry for `va` in line where its page is unsync, and forgets it as mmio. */
 export function invalidateAddress(

@@ -20,6 +20,15 @@ export const ON_PREFETCH: SpteIntent = { prefetch: true, synchronizing: false };
 export const ON_SYNC: SpteIntent = { prefetch: true, synchronizing: true };
 
 /**
+ * How the A and D bits of this page's entries are used: PML would log ngpas of an L2, so that its writes
+ * are watched by W, and its leaves have D set as long as they have W (kvm_mmu_page_ad_need_write_protect).
+ */
+export function adKind(state: MmuState, role: RoleWord): number {
+  if (role & ROLE.adDisabled) return AD_KIND.disabled;
+  return state.pml && role & ROLE.guestMode ? AD_KIND.wrprotOnly : AD_KIND.enabled;
+}
+
+/**
  * The leaf that maps `frame` to host frame `pfn` with `access`. `oldLo` and `oldHi` are the
  * entry's present value: what is writable already needs no second look at the shadowed tables.
  */
@@ -39,7 +48,7 @@ export function makeSpte(
   let lo = format.leafLo | format.ramType;
   const level = roleLevel(role);
   const adOff = (role & ROLE.adDisabled) !== 0;
-  let hi = format.leafHi | (adOff ? AD_KIND.disabled : AD_KIND.enabled);
+  let hi = format.leafHi | adKind(state, role);
   if (!intent.prefetch || (intent.synchronizing && state.profile.syncLeaf === "changed"))
     lo |= format.accessed;
   if (access & ACC.user) lo |= format.user;

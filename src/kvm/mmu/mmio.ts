@@ -25,7 +25,8 @@ export function cacheMmio(
   const slots = slotsOf(state);
   if (slots.updateInProgress || !state.profile.mmioCache) return;
   context.mmioCache = {
-    gva: context.direct ? undefined : fault.address & ~0xfffn,
+    // An ngpa is neither a gva nor a gpa: under nested paging nothing matches.
+    gva: context.direct || context.isNested ? undefined : fault.address & ~0xfffn,
     gfn: fault.gfn,
     access: access & MMIO_ACCESS,
     generation: slots.generation,

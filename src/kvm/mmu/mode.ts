@@ -1,7 +1,7 @@
 import { CR0, CR4, EFER, type PagingFeatures, type WalkRules, walkRules } from "../../x86";
-import type { MmuMode } from "./context";
 import { cpuRole, gpteExt, type ModeRegisters, shadowRootRole } from "./cpu-role";
-import { type RoleWord, roleLevel } from "./role";
+import type { MmuMode } from "./kvm-mmu";
+import { ROLE, type RoleWord, roleLevel } from "./role";
 
 /**
  * What the guest's registers mean for the shadow MMU (mmu.rst; `init_kvm_mmu`). The guest's tables are
@@ -11,8 +11,9 @@ export function shadowMode(
   cpu: ModeRegisters,
   features: PagingFeatures,
   hostPhysicalBits: number,
+  guestMode = false,
 ): MmuMode {
-  const role = cpuRole(cpu);
+  const role = cpuRole(cpu, guestMode);
   const level = roleLevel(role.base);
   return {
     cpuRole: role,
@@ -35,10 +36,11 @@ export function tdpMode(
   cpu: ModeRegisters & { readonly pkru: number },
   features: PagingFeatures,
   tdp: { readonly rules: WalkRules; readonly rootRole: RoleWord },
+  guestMode = false,
 ): MmuMode {
   return {
-    cpuRole: cpuRole(cpu),
-    rootRole: tdp.rootRole,
+    cpuRole: cpuRole(cpu, guestMode),
+    rootRole: guestMode ? tdp.rootRole | ROLE.guestMode : tdp.rootRole,
     gpteExt: 0,
     guestRules: walkRules(cpu, features, cpu.pkru),
     hardwareRules: tdp.rules,

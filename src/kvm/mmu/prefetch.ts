@@ -24,7 +24,7 @@ export function prefetchAround(state: MmuState, context: MmuContext, sptep: Spte
   if (page.level > 1) return;
   // Without A bits nobody could tell what was used from what was not.
   if (page.direct && page.role & ROLE.adDisabled) return;
-  const { reserved } = context.mode.guestRules;
+  const { guestRules } = context.mode;
   const entry = state.scratchEntry;
   const index = sptep - page.base;
   const first = index - (index % WINDOW);
@@ -37,7 +37,7 @@ export function prefetchAround(state: MmuState, context: MmuContext, sptep: Spte
       access = roleAccess(page.role);
     } else {
       if (!state.guest.peekEntry(gpteAddress(page, i), gpteBytes(page), entry)) return;
-      if (!isPrefetchable(entry, reserved)) return;
+      if (!isPrefetchable(entry, guestRules)) return;
       frame = gpteGfn(entry);
       access = gpteAccess(page, entry);
     }
@@ -57,7 +57,7 @@ export function recreateSpte(
 ): void {
   const entry = state.scratchEntry;
   if (!state.guest.peekEntry(gpteAddress(page, index), gpteBytes(page), entry)) return;
-  if (!isPrefetchable(entry, context.mode.guestRules.reserved)) return;
+  if (!isPrefetchable(entry, context.mode.guestRules)) return;
   prefetchOne(state, context, page, index, gpteGfn(entry), gpteAccess(page, entry));
 }
 

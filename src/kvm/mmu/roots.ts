@@ -1,8 +1,20 @@
-import { type Gfn, gfn, gfnOf, gpa, pfnOf, tableAddress, topTable } from "../../x86";
+import {
+  type Gfn,
+  gfn,
+  gfnOf,
+  gpa,
+  type PdpteRegisters,
+  pfnOf,
+  tableAddress,
+  topTable,
+} from "../../x86";
+import { allocateSpecialRoots, SPECIAL_ROOT_BITS } from "../nested/special-root";
+import { pdptesOf } from "../nested/walk-root";
 import { makeTdpRoom, noFrameText } from "../tdp/make-room";
 import { putTdpRoot, takeTdpRoot } from "../tdp/roots";
-import { type MmuContext, PREV_ROOTS } from "./context";
+import type { MmuContext } from "./context";
 import { getShadowPage } from "./get-page";
+import { type KvmMmu, PREV_ROOTS } from "./kvm-mmu";
 import { makePagesAvailable } from "./make-room";
 import { dropMmioCache } from "./mmio";
 import { ROLE, type RoleWord, roleLevel, withLevel, withQuadrant } from "./role";
@@ -22,10 +34,15 @@ const PAE_LEVELS = 3;
 /** Gives the vCPU a root for its present registers and syncs it (kvm_mmu_load). */
 export function loadRoots(state: MmuState, context: MmuContext): void {
   context.caches.topUp();
+  const { rootRole, guestRules } = context.mode;
+  const isLong =
+    roleLevel(rootRole) > PAE_LEVELS && (context.direct || guestRules.format.levels > 3);
+  if (!isLong && context.isNested) allocateSpecialRoots(state, context.mmu);
+  // Those that are memory may have to be brought in, which takes sleep.
+  const pdptes = isLong ? context.pdptrs : pdptesOf(context, state.guestTables);
   state.lock.take(context.caches);
   makePagesAvailable(state);
-  const levels = roleLevel(context.mode.rootRole);
-  context.root = levels > PAE_LEVELS ? longRoot(state, context) : paeRoot(state, context);
+  context.root = isLong ? longRoot(state, context) : paeRoot(state, context, pdptes);
   if (context.root.kind !== "none" && state.trace.wants("root_load"))
     state.trace.emit("root_load", { vcpu: context.id, ...describe(context.root) });
   syncRoots(state, context);
@@ -38,7 +55,7 @@ function longRoot(state: MmuState, context: MmuContext): Root {
   const { mode } = context;
   // Two-dimensional: one tree for all of guest physical memory, whatever CR3 says.
   if (context.direct) return directRoot(state, context);
-  const pgd = context.cpu.cr3;
+  const { pgd } = context;
   const frame = topFrame(context);
   if (!isVisible(state, frame)) return absentRoot(state, context, pgd);
   return { kind: "page", page: takeRoot(state, context, frame, mode.rootRole), pgd };
@@ -56,26 +73,28 @@ function directRoot(state: MmuState, context: MmuContext): Root {
 }
 
 /** Up to four level-2 pages, a GiB each, behind the four words of `pae_root`. */
-function paeRoot(state: MmuState, context: MmuContext): Root {
+function paeRoot(state: MmuState, context: MmuContext, pdptes: PdpteRegisters): Root {
   const { mode, direct } = context;
-  const pgd = direct ? 0n : context.cpu.cr3;
+  const pgd = direct ? 0n : context.pgd;
+  const { paeRoot: words } = context.mmu;
+  if (words === undefined) throw new Error("a PAE root without its four words");
   const role = withLevel(mode.rootRole, PAE_LEVELS - 1);
   const wide = (role & ROLE.has4ByteGpte) === 0;
   if (!wide && !isVisible(state, topFrame(context))) return absentRoot(state, context, pgd);
   if (wide && !direct && state.profile.absentRoot === "triple-fault") {
-    const at = [0, 1, 2, 3].findIndex((i) => leadsNowhere(state, pdptrTable(context, i)));
-    if (at >= 0) return tripleFault(state, context, `PDPTE ${at}`, pdpteValue(context, at));
+    const at = [0, 1, 2, 3].findIndex((i) => leadsNowhere(state, pdptrTable(pdptes, i)));
+    if (at >= 0) return tripleFault(state, context, `PDPTE ${at}`, pdpteValue(pdptes, at));
   }
   const pages: (ShadowPage | undefined)[] = [];
   for (let i = 0; i < PAE_ROOTS; i++) {
-    const frame = direct ? gfn(i << 18) : wide ? pdptrTable(context, i) : topFrame(context);
+    const frame = direct ? gfn(i << 18) : wide ? pdptrTable(pdptes, i) : topFrame(context);
     const absent = frame === undefined || !(direct || isVisible(state, frame));
     const page = absent
       ? undefined
       : takeRoot(state, context, frame, wide ? role : withQuadrant(role, i));
     pages.push(page);
-    const word = 2 * (context.paeRoot + i);
-    state.words[word] = page ? pfnLo(pfnOf(page.spt)) | PDPTE_PRESENT : 0;
+    const word = 2 * (words + i);
+    state.words[word] = page ? pfnLo(pfnOf(page.spt)) | wordBits(context.mmu) : 0;
     state.words[word + 1] = page ? pfnHi(pfnOf(page.spt)) : 0;
   }
   return { kind: "pae", pages, pgd };
@@ -100,17 +119,21 @@ function tripleFault(state: MmuState, context: MmuContext, what: string, value: 
 }
 
 /** Frame of the table that CR3 names outside PAE paging. */
-const topFrame = ({ mode, cpu }: MmuContext): Gfn =>
-  gfnOf(gpa(topTable(mode.guestRules.format.mode, cpu.cr3)));
+const topFrame = ({ mode, pgd }: MmuContext): Gfn =>
+  gfnOf(gpa(topTable(mode.guestRules.format.mode, pgd)));
 
 /** The page directory that PDPTE `index` points at; undefined when it is absent. */
-function pdptrTable({ pdptrs }: MmuContext, index: number): Gfn | undefined {
-  const lo = pdptrs[2 * index]!;
-  return lo & PDPTE_PRESENT ? gfnOf(gpa(tableAddress(lo, pdptrs[2 * index + 1]!))) : undefined;
+function pdptrTable(pdptes: PdpteRegisters, index: number): Gfn | undefined {
+  const lo = pdptes[2 * index]!;
+  return lo & PDPTE_PRESENT ? gfnOf(gpa(tableAddress(lo, pdptes[2 * index + 1]!))) : undefined;
 }
 
-const pdpteValue = ({ pdptrs }: MmuContext, index: number): bigint =>
-  spteValue(pdptrs[2 * index]!, pdptrs[2 * index + 1]!);
+const pdpteValue = (pdptes: PdpteRegisters, index: number): bigint =>
+  spteValue(pdptes[2 * index]!, pdptes[2 * index + 1]!);
+
+/** What a word of `pae_root` has besides the address of its page. */
+export const wordBits = ({ specialRoot }: KvmMmu): number =>
+  specialRoot === undefined ? PDPTE_PRESENT : SPECIAL_ROOT_BITS;
 
 function takeRoot(state: MmuState, context: MmuContext, frame: Gfn, role: RoleWord): ShadowPage {
   const page = getShadowPage(state, context, frame, role);
@@ -119,7 +142,13 @@ function takeRoot(state: MmuState, context: MmuContext, frame: Gfn, role: RoleWo
 }
 
 /** Lets go of a root slot; an invalid page goes with its last one. Returns the empty slot. */
-function freeRoot(state: MmuState, context: MmuContext, root: Root, list: InvalidList): Root {
+function freeRoot(
+  state: MmuState,
+  context: MmuContext,
+  mmu: KvmMmu,
+  root: Root,
+  list: InvalidList,
+): Root {
   if (root.kind === "none") return root;
   for (const page of rootPages(root)) {
     if (page.tdpMmuPage) {
@@ -129,42 +158,44 @@ function freeRoot(state: MmuState, context: MmuContext, root: Root, list: Invali
     page.rootCount--;
     if (page.rootCount === 0 && page.invalid) prepareZap(state, page, list);
   }
-  if (root.kind === "pae")
-    state.words.fill(0, 2 * context.paeRoot, 2 * (context.paeRoot + PAE_ROOTS));
+  if (root.kind === "pae" && mmu.paeRoot !== undefined)
+    state.words.fill(0, 2 * mmu.paeRoot, 2 * (mmu.paeRoot + PAE_ROOTS));
   if (state.trace.wants("root_free"))
     state.trace.emit("root_free", { vcpu: context.id, ...describe(root) });
   return NO_ROOT;
 }
 
-/** Frees the slots for which `which` is true; the current one is number -1. */
+/** Frees the slots of `mmu` for which `which` is true; the current one is number -1 (kvm_mmu_free_roots). */
 function freeRoots(
   state: MmuState,
   context: MmuContext,
+  mmu: KvmMmu,
   which: (root: Root, slot: number) => boolean,
 ): void {
   const list: InvalidList = [];
-  if (which(context.root, -1)) context.root = freeRoot(state, context, context.root, list);
+  if (which(mmu.root, -1)) mmu.root = freeRoot(state, context, mmu, mmu.root, list);
   for (let i = 0; i < PREV_ROOTS; i++) {
-    const root = context.prevRoots[i]!;
-    if (which(root, i)) context.prevRoots[i] = freeRoot(state, context, root, list);
+    const root = mmu.prevRoots[i]!;
+    if (which(root, i)) mmu.prevRoots[i] = freeRoot(state, context, mmu, root, list);
   }
   commitZap(state, list);
 }
 
-/** Frees the current and all cached roots (kvm_mmu_unload): what a change of mode begins with. */
+/** Frees the current and all cached roots, for L2 too (kvm_mmu_unload): what a change of mode begins with. */
 export function unloadRoots(state: MmuState, context: MmuContext): void {
-  freeRoots(state, context, () => true);
+  for (const mmu of context.mmus) freeRoots(state, context, mmu, () => true);
   dropMmioCache(context);
 }
 
 /** Frees the current root only: what it was built from has changed (KVM_MMU_ROOT_CURRENT). */
 export function freeCurrentRoot(state: MmuState, context: MmuContext): void {
-  freeRoots(state, context, (_root, slot) => slot < 0);
+  freeRoots(state, context, context.mmu, (_root, slot) => slot < 0);
 }
 
 /** MMU_FREE_OBSOLETE_ROOTS: special roots have no generation to look at and go as well. */
 export function freeObsoleteRoots(state: MmuState, context: MmuContext): void {
-  freeRoots(state, context, (root) => root.kind !== "page" || state.isObsolete(root.page));
+  for (const mmu of context.mmus)
+    freeRoots(state, context, mmu, (root) => root.kind !== "page" || state.isObsolete(root.page));
 }
 
 /** Frees cached roots that would need a sync (kvm_mmu_sync_prev_roots). */
@@ -172,6 +203,7 @@ export function freeUnsyncPrevRoots(state: MmuState, context: MmuContext): void 
   freeRoots(
     state,
     context,
+    context.mmu,
     (root, slot) =>
       slot >= 0 && rootPages(root).some((page) => page.unsync || page.unsyncChildren > 0),
   );
@@ -182,8 +214,19 @@ export function freePrevRootsOfPcid(state: MmuState, context: MmuContext, pcid: 
   freeRoots(
     state,
     context,
+    context.mmu,
     (root, slot) => slot >= 0 && root.kind !== "none" && pcidOf(root.pgd) === pcid,
   );
+}
+
+/** Frees roots of `guest_mmu` by the tables they shadow: what is built for them next is synced first. */
+export function freeGuestRoots(
+  state: MmuState,
+  context: MmuContext,
+  of: (pgd: bigint) => boolean,
+): void {
+  const { guestMmu } = context;
+  if (guestMmu) freeRoots(state, context, guestMmu, (root) => root.kind !== "none" && of(root.pgd));
 }
 
 /** Bits 11:0 of CR3 (SDM 3A 4.10.1). */
@@ -200,7 +243,8 @@ export function switchPgd(state: MmuState, context: MmuContext, pgd: bigint): vo
     return;
   }
   const list: InvalidList = [];
-  if (context.root.kind !== "page") context.root = freeRoot(state, context, context.root, list);
+  if (context.root.kind !== "page")
+    context.root = freeRoot(state, context, context.mmu, context.root, list);
   const hit = rotate(state, context, pgd, list);
   commitZap(state, list);
   if (!hit) return;
@@ -212,7 +256,9 @@ export function switchPgd(state: MmuState, context: MmuContext, pgd: bigint): vo
 /** Moves the current root to the front of the cached ones, looking for a match among them. */
 function rotate(state: MmuState, context: MmuContext, pgd: bigint, list: InvalidList): boolean {
   const usable = (root: Root): boolean =>
-    root.kind === "page" && root.pgd === pgd && root.page.role === context.mode.rootRole;
+    root.kind === "page" &&
+    (root.page.direct || root.pgd === pgd) &&
+    root.page.role === context.mode.rootRole;
   const { prevRoots } = context;
   if (usable(context.root)) return true;
   const at = prevRoots.findIndex(usable);
@@ -228,7 +274,7 @@ function rotate(state: MmuState, context: MmuContext, pgd: bigint, list: Invalid
   const evicted = at < 0 ? prevRoots[PREV_ROOTS - 1]! : NO_ROOT;
   prevRoots.splice(at < 0 ? PREV_ROOTS - 1 : at, 1);
   prevRoots.unshift(current);
-  freeRoot(state, context, evicted, list);
+  freeRoot(state, context, context.mmu, evicted, list);
   if (state.trace.wants("root_cache"))
     state.trace.emit("root_cache", { vcpu: context.id, hit: at >= 0, ...describe(current) });
   return at >= 0;

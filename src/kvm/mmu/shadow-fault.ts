@@ -1,4 +1,5 @@
 import { ACC, type Gfn, type Gpa, type WalkResult } from "../../x86";
+import { placeIn, reflect } from "../nested/nested-exit";
 import { reachPoint } from "./announce";
 import type { MmuContext } from "./context";
 import { fastPageFault } from "./fast-page-fault";
@@ -65,9 +66,16 @@ function isOnPath(walk: WalkResult<Gpa>, frame: Gfn): boolean {
   return false;
 }
 
-/** The guest's own fault, for the vCPU to deliver. */
+/** The guest's own fault, for the vCPU to deliver; of L2's second dimension it is L1's to handle. */
 function injectFault(state: MmuState, context: MmuContext, address: bigint, error: number): void {
   forgetFaulted(state, context, address, error);
+  if (context.isNested) {
+    const { code } = context.fault;
+    const { access: rights } = context.walk;
+    const place = placeIn(code);
+    reflect(state, context, { ngpa: address, error, rights, place, hardwareCode: code });
+    return;
+  }
   context.stats.pf_guest++;
   context.injected = { error, cr2: address };
   if (state.trace.wants("kvm_inj_exception"))

@@ -87,6 +87,8 @@ export class MmuState {
   pml = false;
   /** Slots lie below 2 to the power of this (`kvm_mmu_max_gfn`). */
   gpaBits = 52;
+  /** Guests have a second dimension: pages for nested guests are the only ones with gptes then. */
+  tdpEnabled = false;
   readonly splitCache: SplitCache = newSplitCache();
   readonly contexts: MmuContext[] = [];
   /** The vCPU on whose behalf KVM works (kvm_get_running_vcpu); none in a call of the VMM. */

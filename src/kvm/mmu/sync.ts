@@ -37,7 +37,7 @@ export function syncSpte(
   if (format.isEmpty(oldLo, oldHi)) return "same";
   const entry: Entry = state.scratchEntry;
   if (!state.guest.peekEntry(gpteAddress(page, index), gpteBytes(page), entry)) return "gone";
-  if (!isPrefetchable(entry, context.mode.guestRules.reserved)) {
+  if (!isPrefetchable(entry, context.mode.guestRules)) {
     dropSpte(state, sptep, reason);
     return "flush";
   }
@@ -51,7 +51,9 @@ export function syncSpte(
     if (keep) markMmioSpte(state, sptep, frame, access);
     return "same";
   }
-  if (frame !== page.gfnAt(index)) {
+  // Without any right an EPT entry would be one that is not there.
+  const isNothing = access === 0 && context.mode.guestRules.format.ept;
+  if (frame !== page.gfnAt(index) || isNothing) {
     dropSpte(state, sptep, reason);
     return "flush";
   }

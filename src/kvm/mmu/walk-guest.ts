@@ -1,22 +1,24 @@
 import {
   ACCESS,
+  accessErrorBits,
   type Gpa,
-  gpa,
   isCanonical,
-  topTable,
+  type Trace,
   type WalkResult,
-  type WalkRoot,
   type WalkSink,
   walk,
   walkAccess,
   withPkru,
 } from "../../x86";
+import { guestTables } from "../nested/walk-root";
 import type { MmuContext } from "./context";
 import type { MmuState } from "./state";
 
 /**
- * Walks the guest's own tables for `va` with the rights and register bits of the vCPU; `access` is
- * an error code, of which W, U and F count. Result in `context.walk`. Without paging gva = gpa.
+ * Walks the tables that the vCPU's MMU shadows, or that its hardware walks first, for `va` with the rights
+ * and register bits of the vCPU: the guest's own, or L1's second dimension while L2 runs on one, when `va`
+ * is an ngpa. `access` is an error code, of which W, U and F count. Result in `context.walk`. Without
+ * paging gva = gpa.
  */
 export function walkGuest(
   state: MmuState,
@@ -31,29 +33,46 @@ export function walkGuest(
   const paging = mode.guestRules.format.levels > 0;
   if (paging && trace.wants("kvm_mmu_pagetable_walk"))
     trace.emit("kvm_mmu_pagetable_walk", { addr: va, pferr: access });
-  const sink = announcing(state);
-  const result = walk(
-    withPkru(mode.guestRules, cpu.pkru),
-    guestRoot(context),
-    va,
-    walkAccess(access | implicit, cpu.ac),
-    state.guestTables,
-    context.walk,
-    sink,
-  );
+  const sink = announcing(state.trace);
+  const result = beyondTables(context, va)
+    ? nothingAt(context, va, access)
+    : walk(
+        withPkru(mode.guestRules, cpu.pkru),
+        guestTables(context, state.guestTables),
+        va,
+        walkAccess(access | implicit, cpu.ac),
+        state.guestTables,
+        context.walk,
+        sink,
+      );
   if (result.kind === "fault" && trace.wants("kvm_mmu_walker_error"))
     trace.emit("kvm_mmu_walker_error", { pferr: result.error });
   return result;
 }
 
-/** Where a walk of the guest's tables starts: the table of CR3, or the cached PDPTEs. */
-function guestRoot({ mode, cpu, pdptrs }: MmuContext): WalkRoot<Gpa> {
-  const { format } = mode.guestRules;
-  return format.rootInRegisters ? pdptrs : gpa(topTable(format.mode, cpu.cr3));
+/**
+ * Tables of fewer levels translate fewer bits of an ngpa: the rest of it is nowhere. Of a gva the processor
+ * has made sure before.
+ */
+function beyondTables(context: MmuContext, address: bigint): boolean {
+  const { levels, shift } = context.mode.guestRules.format;
+  const bits = levels < 4 ? 32 : shift[levels]! + 9;
+  return context.isNested && address >> BigInt(bits) !== 0n;
 }
 
-function announcing(state: MmuState): WalkSink<Gpa> | undefined {
-  const { trace } = state;
+/** The walk that finds nothing at its first step. */
+function nothingAt(context: MmuContext, address: bigint, access: number): WalkResult<Gpa> {
+  const { walk: result, mode } = context;
+  result.begin(address);
+  result.kind = "fault";
+  result.reason = "not-present";
+  result.access = 0;
+  result.error = accessErrorBits(access, mode.guestRules.fetchReported);
+  return result;
+}
+
+/** Tells of the steps of a walk, when anybody listens. */
+export function announcing(trace: Trace): WalkSink<Gpa> | undefined {
   const wanted =
     trace.wants("kvm_mmu_paging_element") ||
     trace.wants("kvm_mmu_set_accessed_bit") ||
@@ -82,6 +101,6 @@ export function gpteChanged(state: MmuState, context: MmuContext, level: number)
 
 /** True for addresses INVLPG ignores: not canonical for the guest's paging mode. */
 export const isNonCanonical = (context: MmuContext, va: bigint): boolean => {
-  const { levels } = context.mode.guestRules.format;
+  const { levels } = context.walkMode.guestRules.format;
   return levels >= 4 && !isCanonical(va, levels);
 };

@@ -1,4 +1,4 @@
-import type { Gfn } from "../../x86";
+import { type Gfn, NPF } from "../../x86";
 import type { MmuContext } from "./context";
 import type { Fault } from "./fault-state";
 import type { MmuState } from "./state";
@@ -7,7 +7,8 @@ import { commitZap, type InvalidList, prepareZap } from "./zap";
 /**
  * A write to a guest table: emulate it, as a rule. While an exception or interrupt is being delivered
  * the frame is a stack rather than a table, so its shadow pages go instead and the delivery is tried
- * again, once for the same place.
+ * again, once for the same place. The same when an L1 with a second dimension uses the frame in its own
+ * tables and the hardware sets A or D there: no instruction does that write.
  */
 export function decideWriteProtected(
   state: MmuState,
@@ -18,10 +19,15 @@ export function decideWriteProtected(
   const { address } = fault;
   if (lastUnprotect?.rip === cpu.rip && lastUnprotect.address === address) return "emulate";
   context.lastUnprotect = undefined;
-  if (!cpu.delivering || !unprotectGfn(state, fault.gfn)) return "emulate";
+  const retries = cpu.delivering || (context.direct && isByOwnTables(fault));
+  if (!retries || !unprotectGfn(state, fault.gfn)) return "emulate";
   context.lastUnprotect = { rip: cpu.rip, address };
   return "resume";
 }
+
+/** A present page was to be written by the hardware's walk of the guest's tables (PFERR_NESTED_GUEST_PAGE). */
+const isByOwnTables = ({ code, present, write }: Fault): boolean =>
+  present && write && code >= NPF.guestTable;
 
 /**
  * An instruction that wrote to a guest table could not be emulated: with the table's shadow pages

@@ -11,7 +11,7 @@ import { ENTRIES, type ShadowPage } from "./shadow-page";
 import { isLeaf, type Sptep } from "./spte";
 import { clearSpte } from "./spte-write";
 import type { MmuState } from "./state";
-import { childOf, clearPath, collectUnsync, unlinkUnsync } from "./unsync";
+import { childAt, childOf, clearPath, collectUnsync, unlinkUnsync } from "./unsync";
 
 /** Pages prepared for zapping: unreachable, not yet freed. `commitZap` flushes, then frees them. */
 export type InvalidList = ShadowPage[];
@@ -28,7 +28,10 @@ export function prepareZap(state: MmuState, page: ShadowPage, list: InvalidList)
   announcePage(state, "kvm_mmu_prepare_zap_page", page);
   state.stats.mmu_shadow_zapped++;
   let zapped = zapUnsyncChildren(state, page, list);
-  for (let i = 0; i < ENTRIES; i++) zapEntry(state, page, page.base + i, "zap");
+  for (let i = 0; i < ENTRIES; i++) {
+    const child = zapEntryOf(state, page, page.base + i);
+    if (child) zapped += prepareZap(state, child, list);
+  }
   unlinkParents(state, page);
   if (page.invalid) state.pinned.delete(page);
   else {
@@ -49,6 +52,18 @@ export function prepareZap(state: MmuState, page: ShadowPage, list: InvalidList)
     if (!obsolete) state.requestAll("freeObsoleteRoots");
   }
   return zapped;
+}
+
+/**
+ * Empties one entry of a page that is being zapped. The page of a nested guest that it was the last to point
+ * at, which goes too: L1 has tables for L2 without number, and nothing but its page's parent would say that
+ * one is no longer in use.
+ */
+function zapEntryOf(state: MmuState, page: ShadowPage, sptep: Sptep): ShadowPage | undefined {
+  const child = state.tdpEnabled && page.role & ROLE.guestMode ? childAt(state, sptep) : undefined;
+  zapEntry(state, page, sptep, "zap");
+  const orphan = child && child.parentPtes === 0 && !child.invalid && !child.tdpMmuPage;
+  return orphan && child.role & ROLE.guestMode ? child : undefined;
 }
 
 function zapUnsyncChildren(state: MmuState, page: ShadowPage, list: InvalidList): number {

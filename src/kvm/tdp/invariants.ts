@@ -75,7 +75,7 @@ export const GAUGE_INVARIANT: VmInvariant = {
 
 const holders = (state: MmuState, page: ShadowPage): number =>
   state.contexts
-    .flatMap((context) => [context.root, ...context.prevRoots].flatMap(rootPages))
+    .flatMap(({ mmus }) => mmus.flatMap((mmu) => mmu.roots.flatMap(rootPages)))
     .filter((held) => held === page).length;
 
 function leavesOf(state: MmuState, level: number): number {

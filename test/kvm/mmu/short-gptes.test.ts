@@ -172,7 +172,7 @@ describe("invariants of 4-byte gptes and PAE roots", () => {
     [
       "INV-P-10",
       (g) => {
-        g.vm.words[2 * g.vcpu.mmu.paeRoot]! |= 6;
+        g.vm.words[2 * g.vcpu.mmu.mmu.paeRoot!]! |= 6;
       },
     ],
     [

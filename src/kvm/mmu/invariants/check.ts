@@ -7,6 +7,7 @@ import { EntryView } from "./entry-view";
 import { HOST_INVARIANTS, NOTIFIER_ENTRY_INVARIANT } from "./host-side";
 import { allPages, type Invariant, type VmInvariant } from "./invariant";
 import { LARGE_COUNT_INVARIANT, LARGE_LEAF_INVARIANTS, LARGE_PAGE_INVARIANT } from "./large-pages";
+import { NESTED_ENTRY_INVARIANT, NESTED_INVARIANTS, NESTED_MODE_INVARIANT } from "./nested";
 import { PAGE_ENTRY_INVARIANT, PAGE_INVARIANTS, PAGES_INVARIANTS, ROOT_INVARIANT } from "./pages";
 import {
   PARENT_INVARIANT,
@@ -35,6 +36,7 @@ const ENTRY = [
   PAGE_ENTRY_INVARIANT,
   FROZEN_INVARIANT,
   NOTIFIER_ENTRY_INVARIANT,
+  NESTED_ENTRY_INVARIANT,
 ];
 const PAGE = [PARENT_INVARIANT, SLOT_PAGE_INVARIANT, ...UNSYNC_PAGE_INVARIANTS, ...PAGE_INVARIANTS];
 const VM = [
@@ -45,6 +47,7 @@ const VM = [
   ...PAGES_INVARIANTS,
   ...TDP_INVARIANTS,
   ...HOST_INVARIANTS,
+  ...NESTED_INVARIANTS,
   FAULT_COUNT_INVARIANT,
   CACHE_INVARIANT,
 ];
@@ -57,14 +60,16 @@ const FRAMES = [
   ...TLB_INVARIANTS,
 ];
 
+/** Those of a vCPU that enters the guest. */
+const AT_ENTRY = [ROOT_INVARIANT, MODE_INVARIANT, NESTED_MODE_INVARIANT];
+
 /** Every invariant there is, for reference and for tests. */
 export const INVARIANTS: readonly Invariant[] = [
   ...ENTRY,
   ...PAGE,
   ...VM,
   ...FRAMES,
-  ROOT_INVARIANT,
-  MODE_INVARIANT,
+  ...AT_ENTRY,
   SYNCED_ROOT_INVARIANT,
 ];
 
@@ -137,7 +142,7 @@ const checkVm = (state: MmuState, invariants: readonly VmInvariant[]): string[] 
 
 /** What must hold besides when a vCPU enters the guest. */
 export function checkEntry(state: MmuState, context: MmuContext): string[] {
-  return [ROOT_INVARIANT, MODE_INVARIANT].flatMap((invariant) => {
+  return AT_ENTRY.flatMap((invariant) => {
     const wrong = invariant.context(state, context);
     return wrong ? [`${invariant.id}: ${wrong}`] : [];
   });

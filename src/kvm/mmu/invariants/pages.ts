@@ -1,8 +1,11 @@
 import { pfnOf } from "../../../x86";
+import type { KvmMmu } from "../kvm-mmu";
 import { ROLE, roleQuadrant } from "../role";
 import { PAE_ROOTS, type Root, rootPages } from "../root";
+import { wordBits } from "../roots";
 import type { ShadowPage } from "../shadow-page";
 import { pfnHi, pfnLo } from "../spte";
+import type { MmuState } from "../state";
 import {
   allPages,
   type EntryInvariant,
@@ -72,7 +75,7 @@ export const PAGES_INVARIANTS: readonly VmInvariant[] = [
     vm(state) {
       const held = new Map<ShadowPage, number>();
       for (const context of state.contexts)
-        for (const root of [context.root, ...context.prevRoots])
+        for (const root of context.mmus.flatMap((mmu) => mmu.roots))
           for (const page of rootPages(root)) held.set(page, (held.get(page) ?? 0) + 1);
       const known = new Set(allPages(state));
       const lost = [...held.keys()].filter((page) => !known.has(page));
@@ -116,21 +119,25 @@ export const PAGES_INVARIANTS: readonly VmInvariant[] = [
     id: "INV-P-10",
     rule: "the words of a PAE root are P and the page's address",
     vm: (state) =>
-      state.contexts.flatMap((context) => {
-        const { root } = context;
+      allMmus(state).flatMap(({ id, mmu }) => {
+        const { root, paeRoot } = mmu;
         const bad: string[] = [];
+        if (paeRoot === undefined) return bad;
         for (let i = 0; i < PAE_ROOTS; i++) {
           const page = root.kind === "pae" ? root.pages[i] : undefined;
           const frame = page ? pfnOf(page.spt) : 0;
-          const lo = page ? pfnLo(frame) | 1 : 0;
-          const word = 2 * (context.paeRoot + i);
+          const lo = page ? pfnLo(frame) | wordBits(mmu) : 0;
+          const word = 2 * (paeRoot + i);
           if ((state.words[word]! | 0) !== (lo | 0) || state.words[word + 1] !== pfnHi(frame))
-            bad.push(`pae_root[${i}] of vCPU ${context.id} is not what its root slot says`);
+            bad.push(`pae_root[${i}] of vCPU ${id} is not what its root slot says`);
         }
         return bad;
       }),
   },
 ];
+
+const allMmus = (state: MmuState): readonly { id: number; mmu: KvmMmu }[] =>
+  state.contexts.flatMap(({ id, mmus }) => mmus.map((mmu) => ({ id, mmu })));
 
 /** A page behind the wrong word of a PAE root: not of level 2, or another quarter of a 32-bit directory. */
 function misplaced(root: Root): ShadowPage | undefined {

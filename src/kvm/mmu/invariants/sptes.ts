@@ -1,7 +1,8 @@
 import { ACC, gfn, hva, pagesPerLevel } from "../../../x86";
 import { isFrozen } from "../../tdp/frozen";
 import { GPTE } from "../guest-entry";
-import { ROLE, roleAccess } from "../role";
+import { adKind } from "../make-spte";
+import { ROLE, type RoleWord, roleAccess } from "../role";
 import { LARGE, WRITABLE } from "../spte";
 import { AD_KIND } from "../spte-format";
 import type { EntryView } from "./entry-view";
@@ -16,6 +17,9 @@ const ATTRIBUTES_HI = 0xfff00000;
 const kernelForm = (view: EntryView): boolean =>
   (view.page.role & ROLE.cr0Wp) === 0 &&
   (view.page.accessAt(view.index) & (ACC.write | ACC.user)) === ACC.write;
+
+const pointerKind = (role: RoleWord): number =>
+  role & ROLE.adDisabled ? AD_KIND.disabled : AD_KIND.enabled;
 
 /** Class S: what one entry may look like. */
 export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
@@ -121,6 +125,8 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     rule: "a leaf grants what it was built with, and that is within the page's access but for the kernel form",
     entry(view) {
       if (!view.leaf || !view.page.hasGptes) return undefined;
+      // Its rights are put aside until it is used again.
+      if (view.state.format.isAccessTracked(view.lo, view.hi)) return undefined;
       const built = view.page.accessAt(view.index);
       const beyond = built & ~roleAccess(view.page.role);
       if (beyond && !(beyond === ACC.write && kernelForm(view)))
@@ -162,7 +168,7 @@ export const SPTE_INVARIANTS: readonly EntryInvariant[] = [
     rule: "the A/D kind is the one of the page's role",
     entry(view) {
       if (!view.present) return undefined;
-      const wanted = view.page.role & ROLE.adDisabled ? AD_KIND.disabled : AD_KIND.enabled;
+      const wanted = view.leaf ? adKind(view.state, view.page.role) : pointerKind(view.page.role);
       const kind = view.hi & AD_KIND.mask;
       return kind === wanted
         ? undefined

@@ -1,6 +1,6 @@
 import { ACC } from "../../../x86";
 import type { MemorySlot } from "../../memslots";
-import { GPTE, gpteAccess } from "../guest-entry";
+import { GPTE, gpteAccess, gpteFormat, gpteRights } from "../guest-entry";
 import { leavesOf, slotOf } from "../rmap";
 import { ROLE, roleAccess, roleQuadrant } from "../role";
 import { rootPages } from "../root";
@@ -40,7 +40,8 @@ export const UNSYNC_ENTRY_INVARIANTS: readonly EntryInvariant[] = [
       if (!view.present || !view.synced) return undefined;
       const { gpte } = view;
       if (!gpte) return undefined;
-      if (!(gpte.lo & GPTE.present)) return `${view} stands for a gpte that is not present`;
+      if (!(gpte.lo & gpteFormat(view.page).present))
+        return `${view} stands for a gpte that is not present`;
       return view.leaf ? leafDiffers(view) : pointerDiffers(view);
     },
   },
@@ -78,16 +79,11 @@ function pointerDiffers(view: EntryView): string | undefined {
     return `${view} points at the shadow of gfn ${hex(child.gfn)}, its gpte at gfn ${hex(frame)}`;
   if (child.role & ROLE.has4ByteGpte && roleQuadrant(child.role) !== (view.index & 1))
     return `${view} points at quadrant ${roleQuadrant(child.role)} of its table`;
-  const access = roleAccess(page.role) & entryAccess(gpte.lo, gpte.hi);
+  const access = roleAccess(page.role) & gpteRights(page, gpte);
   return roleAccess(child.role) === access
     ? undefined
     : `${view} points at a page of access ${roleAccess(child.role)}, the gptes grant ${access}`;
 }
-
-const entryAccess = (lo: number, hi: number): number =>
-  (lo & GPTE.writable ? ACC.write : 0) |
-  (lo & GPTE.user ? ACC.user : 0) |
-  (hi & 0x80000000 ? 0 : ACC.exec);
 
 /** Class U, page by page. */
 export const UNSYNC_PAGE_INVARIANTS: readonly PageInvariant[] = [

@@ -31,8 +31,8 @@ export const MODE_INVARIANT: EntryTimeInvariant = {
   id: "INV-V-04",
   rule: "roles are those of the present registers",
   context(_state, context) {
-    const now = cpuRole(context.cpu);
-    const { base, ext } = context.mode.cpuRole;
+    const now = cpuRole(context.cpu, context.guestMode !== undefined);
+    const { base, ext } = context.walkMode.cpuRole;
     return now.base === base && now.ext === ext
       ? undefined
       : `vCPU ${context.id} translates by role 0x${base.toString(16)}, its registers say 0x${now.base.toString(16)}`;
