@@ -87,6 +87,9 @@ const LAUNCH_KEYS: Readonly<Record<string, Reader>> = {
   init: listOf("console commands", text),
 };
 
+/** Every key that is read. */
+export const LAUNCH_KEY_NAMES: readonly string[] = Object.keys(LAUNCH_KEYS);
+
 const DEFAULTS = {
   memory: 64 * 2 ** 20,
   mmu: "shadow",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import manifest from "../../package.json";
-import { readLaunchArguments } from "../../src/adapter/launch";
+import { LAUNCH_KEY_NAMES, readLaunchArguments } from "../../src/adapter/launch";
 import { VIEWS } from "../../src/extension/views";
 
 const { contributes } = manifest;
@@ -15,18 +15,54 @@ interface Schema {
   readonly enum?: readonly unknown[];
   readonly enumDescriptions?: readonly string[];
   readonly properties?: Readonly<Record<string, Schema>>;
+  readonly items?: Schema;
+  readonly anyOf?: readonly Schema[];
+  readonly examples?: readonly unknown[];
+  readonly defaultSnippets?: readonly { readonly label: string; readonly body: unknown }[];
 }
 
 describe("package.json", () => {
-  it("describes every launch key, and every value of an enumeration", () => {
+  it("describes every launch key and every value of an enumeration, in sentences", () => {
+    const sentence = /^[A-Z0-9`].*\.$/;
+    const inside = (key: string, { properties = {}, items, anyOf = [] }: Schema): void => {
+      for (const [inner, part] of Object.entries(properties)) check(`${key}.${inner}`, part);
+      for (const each of anyOf) inside(key, each);
+      if (items?.enum) assert.equal(items.enumDescriptions?.length, items.enum.length, key);
+      for (const text of items?.enumDescriptions ?? []) assert.match(text, sentence, key);
+      if (items) inside(`${key}[]`, items);
+    };
     const check = (key: string, schema: Schema): void => {
-      assert.ok(schema.description ?? schema.markdownDescription, key);
+      assert.match(schema.description ?? schema.markdownDescription ?? "", sentence, key);
       assert.equal(schema.enumDescriptions?.length, schema.enum?.length, key);
-      for (const [inner, part] of Object.entries(schema.properties ?? {})) {
-        check(`${key}.${inner}`, part);
-      }
+      for (const text of schema.enumDescriptions ?? []) assert.match(text, sentence, key);
+      inside(key, schema);
     };
     for (const [key, schema] of Object.entries(launch)) check(key, schema as Schema);
+  });
+
+  it("has every launch key that the adapter reads, and none besides; the guide names them all", () => {
+    // Of these keys one is the extension's own.
+    assert.deepEqual(
+      Object.keys(launch)
+        .filter((key) => key !== "trace")
+        .sort(),
+      [...LAUNCH_KEY_NAMES].sort(),
+    );
+    const guide = readFileSync("docs/using.md", "utf8");
+    for (const key of LAUNCH_KEY_NAMES) assert.ok(guide.includes(`\`${key}\``), key);
+  });
+
+  it("offers examples and snippets that the adapter accepts", () => {
+    let offered = 0;
+    for (const [key, schema] of Object.entries(launch as Readonly<Record<string, Schema>>)) {
+      const snippets = schema.defaultSnippets?.map(({ body }) => body) ?? [];
+      for (const value of [...(schema.examples ?? []), ...snippets]) {
+        const read = readLaunchArguments({ program: "guest.elf", [key]: value });
+        assert.notEqual(typeof read, "string", String(read));
+        offered++;
+      }
+    }
+    assert.ok(offered > 5);
   });
 
   it("names the launch keys that the adapter reads, with the defaults that it has", () => {

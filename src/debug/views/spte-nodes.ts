@@ -38,10 +38,18 @@ export function leafNode(id: string, entry: ShadowEntry, label = hex(entry.gva))
 export const spteId = ({ page, index }: ShadowEntry): string => `sptes/${page.serial}/${index}`;
 
 function leafDescription(entry: ShadowEntry, differ: boolean): string {
-  if (entry.kind === "mmio") return `mmio, gfn ${hex(entry.format.mmioGfn(entry.lo, entry.hi))}`;
+  if (entry.kind === "mmio") return mmioDescription(entry);
   const spte = `spte ${hex(spteWord(entry))} ${spteFlagText(entry)}`;
   if (!entry.gpte) return spte;
   return `gpte ${hex(entry.gpte.value)} ${gpteFlagText(entry)} ${differ ? "≠" : "→"} ${spte}`;
+}
+
+/** Where device memory is, and of which memslots it is believed; not every era keeps that. */
+function mmioDescription({ format, lo, hi }: ShadowEntry): string {
+  const generation = format.storesGeneration
+    ? ` of slots generation ${hex(format.mmioGeneration(lo, hi))}`
+    : "";
+  return `mmio${generation}, gfn ${hex(format.mmioGfn(lo, hi))}`;
 }
 
 /** A row for consecutive sptes of one meaning; its children are the sptes. */

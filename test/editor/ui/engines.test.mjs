@@ -98,6 +98,47 @@ describe("the views under other engines", function () {
     await workbench.pick((label) => label.startsWith("Migrate"), "Migrate");
     // What is gone follows at the end, until the next stop.
     await workbench.waitForRow("Sptes", new RegExp(`^${frame} .*gone; was 0x`));
+    await workbench.waitForNotification(/is in another host frame now; 1 spte dropped/);
+  });
+
+  it("a slot is made, refused a place that is taken, made to log, and deleted from its row", async () => {
+    await workbench.setExpanded("Sptes", false);
+    await workbench.setExpanded("Memslots", true);
+    await workbench.paneAction("Memslots", "New Slot…");
+    await workbench.answer("New Slot (1/3)", "gpa:0x8000000");
+    await workbench.answer("New Slot (2/3)", "2M");
+    await workbench.answer("New Slot (3/3)", "");
+    await workbench.waitForRow("Memslots", /slot 1 ?gpa 0x8000000–0x81fffff .* 2 MiB/);
+    await workbench.rowMenu("Memslots", "slot 1", "Move Slot…");
+    await workbench.answer("Move Slot 1", "gpa:0x200000");
+    await workbench.waitForNotification(/overlaps slot 0 .*choose another address \(EEXIST\)/);
+    await workbench.rowMenu("Memslots", "slot 1", "Set Flags of Slot…");
+    await workbench.pick((label) => label.startsWith("log-dirty"), "log-dirty");
+    await page.keyboard.press("Enter");
+    await workbench.waitForRow("Memslots", /slot 1.* log dirty pages · dirty 0 of 512/);
+    await workbench.rowMenu("Memslots", "slot 1", "Get Dirty Log");
+    await workbench.waitForNotification(/^0 of 512 pages dirty\.$/);
+    await workbench.rowMenu("Memslots", "slot 1", "Delete Slot…");
+    await page.locator(".monaco-dialog-box").getByRole("button", { name: "Delete" }).click();
+    await workbench.waitForRow("Memslots", /slot 1.*gone; was/);
+    await workbench.command("Debug: Stop");
+    await workbench.waitForEnded();
+  });
+
+  it("the console completes its commands", async () => {
+    await workbench.startConfiguration("first");
+    await workbench.waitForStopped({ says: /before the first instruction/i, timeout: 60_000 });
+    await workbench.command("Debug Console: Focus on Debug Console View");
+    await page.keyboard.type("host mi");
+    await page.locator(".suggest-widget").getByText("migrate").waitFor();
+    await page.keyboard.press("Tab");
+    await page.keyboard.type(" gpa:0x3000");
+    await page.keyboard.press("Enter");
+    await page
+      .locator(".repl .monaco-list-row")
+      .filter({ hasText: /hva 0x7f0000003000 is not resident/ })
+      .first()
+      .waitFor();
     await workbench.command("Debug: Stop");
     await workbench.waitForEnded();
   });
