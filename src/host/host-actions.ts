@@ -119,7 +119,7 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
   },
   split: {
     title: "Split",
-    about: "makes the huge page one of 4 KiB pages",
+    about: "turns the huge page into 4 KiB pages",
     did: "is in a page of 4 KiB now",
     needs: "resident",
     perform: ({ host, mapping, entry, where }) => {

@@ -19,8 +19,8 @@ describe("memslots from the console and the view", () => {
     const made = "Slot 1 is at gpa 0x8000000–0x81fffff, hva 0x7f0008000000, log-dirty.";
     assert.equal(await say("slot create gpa:0x8000000 2M log-dirty thp"), made);
     assert.deepEqual(await rowsOf(client), [
-      "slot 0 gpa 0x0–0x3ffffff → hva 0x7f0000000000 · 64 MiB",
-      "slot 1 gpa 0x8000000–0x81fffff → hva 0x7f0008000000 · 2 MiB · log dirty pages · dirty 0 of 512",
+      "slot 0 gpa 0x0–0x3ffffff · 64 MiB · hva 0x7f0000000000",
+      "slot 1 gpa 0x8000000–0x81fffff · 2 MiB · log dirty pages · dirty 0 of 512 · hva 0x7f0008000000",
     ]);
     await client.request("writeMemory", { memoryReference: "gpa:0x8001000", data: "AQ==" });
     assert.equal(await say("log get 1"), "1 of 512 pages dirty: gpa 0x8001000.");

@@ -48,12 +48,17 @@ export class Workbench {
     await rows.nth(at.index).click();
   }
 
-  /** Answers the input box with this title. */
+  /** Answers the input box with this title, the last that is asked. */
   async answer(title, text) {
+    await this.answerStep(title, text);
+    await this.quickInput.waitFor({ state: "hidden" });
+  }
+
+  /** Answers an input box that another follows. */
+  async answerStep(title, text) {
     await this.page.locator(".quick-input-widget").filter({ hasText: title }).waitFor();
     await this.quickInput.fill(text);
     await this.page.keyboard.press("Enter");
-    await this.quickInput.waitFor({ state: "hidden" });
   }
 
   /** Opens quick access by its key, once an earlier one has gone, and types into it. */
@@ -273,6 +278,9 @@ export class Workbench {
 
   /** An entry of a tree row's context menu. */
   async rowMenu(title, text, name) {
+    // A tooltip of the row that the mouse happens to rest on would be in the way.
+    await this.page.mouse.move(1, 1);
+    await this.page.locator(".workbench-hover").first().waitFor({ state: "hidden" });
     await this.rows(title).filter({ hasText: text }).first().click({ button: "right" });
     // The menu takes no click in the moment after it opened.
     await this.page.locator(".monaco-menu").getByRole("menuitem", { name }).hover();
@@ -355,15 +363,13 @@ export class Workbench {
 
   /** What notifications say, newest first; they are cleared. Under the test driver none pops up by itself. */
   async takeNotifications() {
-    await this.command("Notifications: Show Notifications");
     const center = this.page.locator(".notifications-center");
+    // By the mouse: a command would take the focus from what is being done.
+    await this.page.locator('[id="status.notifications"] a').click();
     await center.waitFor();
-    const items = center.locator(".notification-list-item");
-    const texts = await items.evaluateAll((all) =>
-      all.map((item) => item.querySelector(".notification-list-item-message")?.textContent ?? ""),
-    );
-    if (texts.length > 0) await this.command("Notifications: Clear All Notifications");
-    else await this.command("Notifications: Hide Notifications");
+    const texts = await center.locator(".notification-list-item-message").allTextContents();
+    const done = texts.length > 0 ? "clear-all" : "hide";
+    await center.locator(`.codicon-notifications-${done}`).click();
     await center.waitFor({ state: "hidden" });
     return texts;
   }

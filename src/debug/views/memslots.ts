@@ -56,14 +56,17 @@ export class MemslotsView {
     const range = `gpa ${hex(first)}–${hex(last)}`;
     const inside = this.inside(slot);
     const advice = alignmentAdvice(slot);
-    const summary = `${range} → hva ${hex(slot.userspaceAddr)} · ${size(slot.npages)}`;
+    const place = `hva ${hex(slot.userspaceAddr)}`;
     return {
       id: `memslots/${slot.id}`,
       label: `slot ${slot.id}`,
       description: [
-        summary,
+        range,
+        size(slot.npages),
         ...(flags.length > 0 ? [flags.join(", ")] : []),
         ...(dirty ? [`dirty ${dirty}`] : []),
+        // Last: it is what a narrow side bar cuts off.
+        place,
       ].join(" · "),
       tooltip: [
         `**Memslot ${slot.id}**`,
@@ -78,7 +81,7 @@ export class MemslotsView {
       icon: slot.readonly ? "lock" : "server",
       context: slot.logsDirty ? "slot logging" : "slot",
       children: "collapsed",
-      value: `${summary} flags ${hex(slot.flags)}`,
+      value: `${range} → ${place} · ${size(slot.npages)} flags ${hex(slot.flags)}`,
       watch: `slot(gpa:${hex(first)})`,
       memoryReference: `gpa:${hex(first)}`,
     };

@@ -105,10 +105,10 @@ describe("the views under other engines", function () {
     await workbench.setExpanded("Sptes", false);
     await workbench.setExpanded("Memslots", true);
     await workbench.paneAction("Memslots", "New Slot…");
-    await workbench.answer("New Slot (1/3)", "gpa:0x8000000");
-    await workbench.answer("New Slot (2/3)", "2M");
+    await workbench.answerStep("New Slot (1/3)", "gpa:0x8000000");
+    await workbench.answerStep("New Slot (2/3)", "2M");
     await workbench.answer("New Slot (3/3)", "");
-    await workbench.waitForRow("Memslots", /slot 1 ?gpa 0x8000000–0x81fffff .* 2 MiB/);
+    await workbench.waitForRow("Memslots", /slot 1 ?gpa 0x8000000–0x81fffff · 2 MiB/);
     await workbench.rowMenu("Memslots", "slot 1", "Move Slot…");
     await workbench.answer("Move Slot 1", "gpa:0x200000");
     await workbench.waitForNotification(/overlaps slot 0 .*choose another address \(EEXIST\)/);
