@@ -16,7 +16,7 @@ export function breakSharing(
   if (frame === undefined || old === undefined) return "out-of-memory";
   const address = mapping.addressOf(index);
   space.copy(old, frame);
-  space.notifiers.changingPte(address, frame, true, () => {
+  space.notifiers.changingPte({ address, frame, writable: true }, () => {
     space.remap(mapping, index, frame);
     mapping.clear(index, MARK.protected);
     space.trace.emit("host_cow", { hva: address, old, pfn: frame });

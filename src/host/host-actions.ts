@@ -101,8 +101,8 @@ export const HOST_ACTIONS: Readonly<Record<HostAction, ActionRow>> = {
       if (twin === undefined)
         return refused(`no other page has the bytes of ${where}: give another page the same bytes`);
       if (mapping.level(index) > 1) splitHuge(space, mapping, mapping.entry(index));
-      mergeInto(space, mapping, index, twin);
-      return DONE;
+      if (mergeInto(space, mapping, index, twin)) return DONE;
+      return refused(`the bytes of ${where}, or of the page like it, changed meanwhile: try again`);
     },
   },
   collapse: {

@@ -6,6 +6,13 @@ export interface HvaRange {
   readonly end: Hva;
 }
 
+/** An entry that a host page gets. */
+export interface PteChange {
+  readonly address: Hva;
+  readonly frame: Pfn;
+  readonly writable: boolean;
+}
+
 /** What the host asks of those who keep copies of its page tables (Linux mmu_notifier_ops). */
 export interface MmuNotifier {
   /** Before the mappings of the range change: drop every copy, and make none until the end. */
@@ -56,15 +63,22 @@ export class Notifiers {
 
   /**
    * One page gets a new entry: those who want to be told of that itself are, with no old frame freed
-   * yet, the others as ever.
+   * yet, the others as ever. False, and nothing changes, if it does not `stand` any more once nobody can
+   * write to the page.
    */
-  changingPte(address: Hva, frame: Pfn, writable: boolean, change: () => void): void {
+  changingPte(
+    { address, frame, writable }: PteChange,
+    change: () => void,
+    stands: () => boolean = () => true,
+  ): boolean {
     const range = { start: address, end: hva(address + PAGE_SIZE) };
     const others = this.list.filter((notifier) => !notifier.changePte);
     const direct = this.list.filter((notifier) => notifier.changePte);
-    this.invalidating(others, [range], () => {
+    return this.invalidating(others, [range], () => {
+      if (!stands()) return false;
       for (const notifier of direct) notifier.changePte?.(address, frame, writable);
       change();
+      return true;
     });
   }
 

@@ -24,27 +24,48 @@ export function findTwin(space: AddressSpace, mapping: Mapping, index: number): 
 
 /**
  * Same-page merging (KSM): the page comes to lie in the frame of another with the same bytes. Both are
- * write-protected; a write gives the writer a copy.
+ * write-protected; a write gives the writer a copy. False when one of them was written to or moved before
+ * it was protected: bytes are compared after that (try_to_merge_one_page).
  */
-export function mergeInto(space: AddressSpace, mapping: Mapping, index: number, twin: Pfn): void {
+export function mergeInto(
+  space: AddressSpace,
+  mapping: Mapping,
+  index: number,
+  twin: Pfn,
+): boolean {
   const { owners, notifiers } = space;
   const own = mapping.frame(index);
   if (own === undefined) throw new Error("a page that is not resident cannot be merged");
-  if (!owners.isFlagged(twin, FRAME.merged)) {
-    const address = owners.one(twin);
-    const other = address === undefined ? undefined : space.mappings.at(address);
-    if (address === undefined || !other) throw new Error("the frame to share has no page");
-    notifiers.changingPte(address, twin, false, () => {
-      owners.flag(twin, FRAME.merged);
-      other.mark(other.indexOf(address), MARK.protected);
-    });
-  }
+  if (!owners.isFlagged(twin, FRAME.merged) && !shareFrame(space, twin)) return false;
   const { start } = entryRange(mapping, index);
-  notifiers.changingPte(start, twin, false, () => {
-    space.remap(mapping, index, twin);
-    mapping.mark(index, MARK.protected);
-    space.trace.emit("host_merge", { hva: start, old: own, pfn: twin });
-  });
+  return notifiers.changingPte(
+    { address: start, frame: twin, writable: false },
+    () => {
+      space.remap(mapping, index, twin);
+      mapping.mark(index, MARK.protected);
+      space.trace.emit("host_merge", { hva: start, old: own, pfn: twin });
+    },
+    () =>
+      mapping.frame(index) === own &&
+      owners.isFlagged(twin, FRAME.merged) &&
+      hasSameBytes(space, own, twin),
+  );
+}
+
+/** The one page that lies in the frame is protected, so that others may come to lie there too. */
+function shareFrame({ owners, notifiers, mappings }: AddressSpace, frame: Pfn): boolean {
+  const address = owners.one(frame);
+  const mapping = address === undefined ? undefined : mappings.at(address);
+  if (address === undefined || !mapping) throw new Error("the frame to share has no page");
+  const index = mapping.indexOf(address);
+  return notifiers.changingPte(
+    { address, frame, writable: false },
+    () => {
+      owners.flag(frame, FRAME.merged);
+      mapping.mark(index, MARK.protected);
+    },
+    () => mapping.frame(index) === frame,
+  );
 }
 
 function hasSameBytes(space: AddressSpace, one: Pfn, two: Pfn): boolean {

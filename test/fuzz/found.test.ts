@@ -162,4 +162,48 @@ describe("programs that the fuzzer found", () => {
       { op: "access", vcpu: 0, kind: "fetch", cpl: 0, va: 0x201000n },
     ]);
   });
+  it("pages are compared when nobody can write to them any more, then merged", () => {
+    replay({ era: "2010", tlb: [0xf4240, 0xf4240, 0xf4240], tdpMmu: false }, [
+      { op: "flip", vcpu: 0, register: "cr0", bits: 0x80000000n },
+      {
+        op: "access",
+        vcpu: 0,
+        kind: "fetch",
+        cpl: 0,
+        va: 0x0n,
+        meanwhile: {
+          point: "P1",
+          step: { op: "access", vcpu: 1, kind: "write", cpl: 0, va: 0xffff800000201000n },
+        },
+      },
+      {
+        op: "host",
+        action: "collapse",
+        page: 0x10,
+        meanwhile: {
+          point: "N2",
+          step: { op: "access", vcpu: 1, kind: "write", cpl: 3, va: 0x401ff000n, value: 0x1n },
+        },
+      },
+      {
+        op: "host",
+        action: "merge",
+        page: 0x60,
+        meanwhile: {
+          point: "N1",
+          step: { op: "access", vcpu: 0, kind: "write", cpl: 3, va: 0x201000n, value: 0x1n },
+        },
+      },
+    ]);
+  });
+  it("an emulator goes to the device it remembers although the fault walked new tables", () => {
+    replay({ era: "2012", mode: "none", hostPhysicalBits: 0x34, tdpMmu: false }, [
+      { op: "flip", vcpu: 0, register: "cr0", bits: 0x80000000n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0xc0010960n, value: 0x1067n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0xc0001800n, value: 0xd0000067n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0x96200000n, value: 0x1n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0xc0001800n, value: 0x10007n },
+      { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0x96200000n, value: 0x1n },
+    ]);
+  });
 });

@@ -56,6 +56,28 @@ describe("same-page merging", () => {
     sound();
   });
 
+  it("a page that is written to before it is protected is not merged", () => {
+    for (const [writer, at] of [
+      ["the page", 2],
+      ["its twin", 1],
+    ] as const) {
+      const { process, memory, heard, act, frames, sound } = same();
+      const listener = new Listener("w", heard);
+      const started = listener.invalidateStart.bind(listener);
+      listener.invalidateStart = (range) => {
+        started(range);
+        if (range.start === page(at))
+          memory.tables.store64(hpaOf(pfn(0x100000 + at), 0x80), 0x1234, 0);
+      };
+      process.notifiers.register(listener);
+      const outcome = act("merge", 2);
+      assert.equal(outcome.kind, "refused", writer);
+      assert.deepEqual(frames(), [0x100001, 0x100002, 0x100003], writer);
+      assert.ok(!heard.includes("host_merge"), writer);
+      sound();
+    }
+  });
+
   it("a notifier that asks for it is told of the new entry, before the old frame is free", () => {
     const { process, memory, heard, act } = same();
     const asking = Object.assign(new Listener("a", heard), {
