@@ -61,6 +61,17 @@ describe("huge pages of a slot that logs", () => {
     assert.deepEqual(dirty(g), [0x203]);
   });
 
+  it("a split takes its page and its descriptors from what was put by", () => {
+    const g = mappedGuest({ knobs: { eagerPageSplit: true } });
+    const { splitCache } = g.vm.core.state;
+    // Gfn 0x203 and 0x204 are mapped once already, so the leaves beside those need a descriptor.
+    g.entry(0x3010, 0xa067).entry(0xa000, 0x203067).entry(0xa008, 0x204067);
+    g.read(3, 0x400000);
+    assert.equal(g.vm.stats.pages_4k, 2);
+    setLog(g, true);
+    assert.deepEqual(splitCache, { descriptors: 511, headers: 0, frame: undefined });
+  });
+
   it("a huge leaf stays when there is no room for its parts", () => {
     const g = mappedGuest({ knobs: { eagerPageSplit: true } });
     g.vm.core.state.maxPages = g.vm.usedPages + 5;
@@ -94,7 +105,9 @@ describe("huge pages of a slot that logs", () => {
   it("F-138 when logging stops, small leaves that could be huge go, and the next fault makes it so", () => {
     const g = mappedGuest({ knobs: { eagerPageSplit: true } });
     setLog(g, true);
+    g.read(3, 0x203000);
     setLog(g, false);
+    g.stepped("the end of logging");
     assert.equal(g.vm.stats.pages_4k, 0);
     assert.equal(g.spte(HUGE), 0x200003827n);
     g.write(3, 0x203000, 9);

@@ -60,6 +60,17 @@ describe("manual protection of the dirty log", () => {
     assert.equal(g.spte(sp(3, 6)), 0x10000be65n);
   });
 
+  it("F-166 both halves of a word are cleared, each by its own bits", () => {
+    const g = logging(MANUAL_PROTECT.enable);
+    g.entry(0x4030, 0x25067);
+    g.write(3, 0x6000, 1);
+    assert.equal(log(g)[1], 0x20);
+    const range = { slot: 0, firstPage: 0, numPages: 64, bitmap: new Uint32Array([0, 0x60]) };
+    assert.equal(g.vm.clearDirtyLog(range), undefined);
+    assert.equal(log(g)[1], 0);
+    assert.equal(g.spte(sp(3, 6)) & 2n, 0n);
+  });
+
   it("F-166 the range: whole words, inside the slot, or up to its end", () => {
     const g = touchedGuest(checked);
     g.setSlot(0, 0, 0, GUEST_HVA);

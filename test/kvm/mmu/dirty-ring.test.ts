@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { GUEST_HVA } from "../../../src/host";
+import { DirtyRing } from "../../../src/kvm/mmu/dirty/ring";
 import { checked } from "../checked";
 import { checkpoint } from "../checkpoint";
 import { Guest, type GuestOptions } from "../guest";
@@ -93,6 +94,19 @@ describe("the dirty ring", () => {
     const writable = [1, 3, 4, 200].map((page) => (g.spte(sp(3, page)) & 2n) !== 0n);
     assert.deepEqual(writable, [false, false, true, false]);
     assert.deepEqual(offsets(g), [0x14]);
+  });
+
+  it("a frame is in the ring from its entry to its reset, and no stale entry counts", () => {
+    const ring = new DirtyRing(0, 4, 0);
+    assert.ok(!ring.has(0, 0), "of a ring that is empty");
+    for (const offset of [5, 6, 7]) ring.push(1, offset);
+    assert.ok(ring.has(1, 5) && ring.has(1, 7) && !ring.has(1, 8) && !ring.has(2, 5));
+    ring.collect();
+    assert.ok(ring.has(1, 5), "collected, not reset");
+    ring.takeCollected();
+    assert.ok(!ring.has(1, 5));
+    ring.push(1, 8);
+    assert.ok(ring.has(1, 8) && !ring.has(1, 5));
   });
 
   it("a ring that is nearly full sends its vCPU back to userspace until it is reset", () => {

@@ -67,6 +67,17 @@ describe("CR3 and TLB instructions", () => {
     assert.equal(other.spte(sp(3, 5)), 0x100009e67n);
   });
 
+  it("F-122 INVPCID of everything keeps the roots that are in sync, the present one above all", () => {
+    const g = tagged();
+    g.movCr3(0xa002, true);
+    g.read(3, 0x5000);
+    const [root, cached] = [g.vcpu.mmu.root, g.vcpu.mmu.prevRoots[0]];
+    assert.deepEqual([root.kind, cached?.kind], ["page", "page"]);
+    g.invpcid(2, 1, 0n).enter();
+    assert.equal(g.vcpu.mmu.root, root);
+    assert.equal(g.vcpu.mmu.prevRoots[0], cached);
+  });
+
   it("F-020 toggling CR4.PGE syncs the root", () => {
     const g = touchedGuest(checked).entry(0x4030, 0x4067);
     g.write(0, 0x6028, 0xb067);

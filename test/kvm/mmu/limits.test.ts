@@ -5,7 +5,7 @@ import { ShadowPage } from "../../../src/kvm/mmu/shadow-page";
 import { gfn, hpa } from "../../../src/x86";
 import { checked } from "../checked";
 import { Guest } from "../guest";
-import { sp, touchedGuest } from "../tables";
+import { firstGuest, sp, touchedGuest } from "../tables";
 
 describe("limits", () => {
   it("F-010 a cap on shadow pages makes room by dropping the oldest, and the guest goes on", () => {
@@ -101,6 +101,13 @@ describe("limits", () => {
     const halves = touchedGuest(checked).emulatedStore(0x3004, 0, 4);
     assert.equal(halves.vm.stats.mmu_flooded, 0);
     assert.equal(halves.spte(sp(2)), 1n << 63n, "half an entry is the entry");
+  });
+
+  it("F-111 prefetch maps a guest table read-only: it unsyncs nothing", () => {
+    const g = firstGuest(checked).entry(0x4000, 0x4067).entry(0x4008, 0x9067).enter();
+    g.read(3, 0x1000);
+    assert.equal(g.spte(sp(3, 0)) & 3n, 1n);
+    assert.equal(g.vm.stats.mmu_unsync, 0);
   });
 
   it("F-111 prefetch maps resident neighbours with A clear, and stops at the first that is not", () => {

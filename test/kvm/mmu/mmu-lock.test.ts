@@ -58,6 +58,15 @@ describe("mmu_lock", () => {
     assert.equal(counts.pteListDesc, before - 1);
   });
 
+  it("F-011 so does the second parent of a page", () => {
+    const g = touchedGuest(checked).entry(0x3008, 0x4007);
+    const { counts } = g.vcpu.mmu.caches;
+    const before = counts.pteListDesc;
+    g.read(3, 0x205000);
+    assert.equal(g.vm.pagesOf(gfn(4)).length, 1);
+    assert.equal(counts.pteListDesc, before - 1);
+  });
+
   it("F-156 a table that was swapped out is not waited for by a sync: its page goes", () => {
     const g = touchedGuest(checked).entry(0x4030, 0x4067);
     g.write(0, 0x6028, 0xb067);

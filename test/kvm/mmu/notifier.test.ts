@@ -104,7 +104,9 @@ describe("the VM's notifier", () => {
     const { notifiers } = g.process;
     const here = range(9, 10);
     assert.ok(notifiers.testYoung(here) && notifiers.testYoung(here));
+    const flushes = g.vm.stats.remote_tlb_flush;
     assert.ok(notifiers.clearYoung(here));
+    assert.equal(g.vm.stats.remote_tlb_flush, flushes);
     assert.equal(g.spte(sp(3, 5)) & 0x20n, 0n);
     assert.ok(!notifiers.testYoung(here) && !notifiers.clearFlushYoung(here));
     g.cpu.flushTlb();
@@ -235,6 +237,15 @@ for (const profile of [OF_2010, OF_2012])
       assert.notEqual(frame(g), 0x10000cn);
       assert.deepEqual(g.read(3, 0x5000), { kind: "ok", value: 7n, emulated: false });
       assert.equal(g.entryAt(0xc000), 1n);
+    });
+
+    it("F-119 every leaf of the page that was copied goes, not just the one that was written", () => {
+      const g = twins().entry(0x4040, 0x9067);
+      act(g, "merge", 9);
+      assert.deepEqual(g.read(3, 0x8000), { kind: "ok", value: 1n, emulated: false });
+      assert.equal(g.write(3, 0x5000, 7).kind, "ok");
+      assert.equal(g.spte(sp(3, 8)) & 1n, 0n);
+      assert.deepEqual(g.read(3, 0x8000), { kind: "ok", value: 7n, emulated: false });
     });
 
     it("F-112 a fault that looked the page up before looks again", () => {

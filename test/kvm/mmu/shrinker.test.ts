@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { invalidateAll } from "../../../src/kvm/mmu/zap";
 import { MODERN, OF_2010 } from "../../../src/kvm/profile";
 import { gfn } from "../../../src/x86";
 import { checked } from "../checked";
@@ -46,6 +47,21 @@ describe("the shrinker", () => {
     const g = busy({ ...checked, profile: OF_2010 });
     assert.equal(g.process.shrinkers.shrink(100), 1);
     readsBack(g);
+  });
+
+  it("F-055 obsolete pages go ten at a time, each batch with a flush of its own", () => {
+    const g = busy({});
+    const flushes = (): number => g.log.filter(({ name }) => name === "tlb_flush").length;
+    g.log.length = 0;
+    // Thirteen pages, the root pinned until the vCPU lets go of it.
+    invalidateAll(g.vm.core.state);
+    assert.equal(flushes(), 2);
+    g.log.length = 0;
+    const few = busy({});
+    few.process.shrinkers.shrink(6);
+    few.log.length = 0;
+    invalidateAll(few.vm.core.state);
+    assert.equal(few.log.filter(({ name }) => name === "tlb_flush").length, 1);
   });
 
   it("F-044 two VMs of one process are asked in turn", () => {

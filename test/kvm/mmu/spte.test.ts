@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spteFormat, sptePfn, spteValue } from "../../../src/kvm";
+import { AD_KIND } from "../../../src/kvm/mmu/spte-format";
 
 const x86 = spteFormat("x86", "modern", 46);
 const ept = spteFormat("ept", "modern", 46);
@@ -31,10 +32,17 @@ describe("sptes", () => {
     assert.deepEqual(quiet, [false, false, false, false]);
   });
 
+  it("F-154 an entry without A and D bits is volatile whatever it grants: its access may be taken and given", () => {
+    assert.ok(ept.isVolatile(0x805, AD_KIND.disabled | 1));
+    assert.ok(!ept.isVolatile(0x905, AD_KIND.enabled | 1));
+    assert.ok(ept.logsDirty(AD_KIND.enabled | 1) && !ept.logsDirty(AD_KIND.disabled | 1));
+  });
+
   it("is shown with its flags by name, those of its level only", () => {
     assert.equal(x86.accessText(0x100009e67n), "rwxu");
     assert.equal(x86.accessText(0x8000000100009a21n), "r---");
     assert.deepEqual(x86.flags(0x100009a25n, 1), ["p", "u", "a", "host-w", "mmu-p"]);
+    assert.ok(!x86.flags(0x100009aa5n, 1).includes("ps"), "bit 7 of a small leaf is another");
     assert.deepEqual(x86.flags(0x100200ee7n, 2).slice(-4), ["ps", "host-w", "mmu-w", "mmu-p"]);
     assert.deepEqual(x86.flags(0x200001827n, 2), ["p", "w", "u", "a", "mmu-p"]);
     assert.equal(sptePfn(0x00009a25, 0x80000001), 0x100009);

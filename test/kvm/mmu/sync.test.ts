@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { GUEST_HVA } from "../../../src/host";
+import { OF_2012 } from "../../../src/kvm/profile";
 import { ALLOW, gfn } from "../../../src/x86";
 import { checked } from "../checked";
 import type { Guest } from "../guest";
@@ -53,6 +55,49 @@ describe("sync", () => {
     assert.equal(g.entryAt(0xb000), 0x77n);
   });
 
+  it("F-090 a table that is in sync leaves no mark on those above it", () => {
+    const g = touchedGuest(checked).entry(0x3008, 0x4067);
+    g.read(3, 0x205000);
+    const marks = [1, 2, 3].map((n) => g.vm.pagesOf(gfn(n))[0]?.unsyncChildren);
+    assert.deepEqual(marks, [0, 0, 0]);
+  });
+
+  it("F-090 INV-U-02 a table that had two parents is found again through the one that is left", () => {
+    const g = touchedGuest(checked).entry(0x4030, 0x4067);
+    g.entry(0x2008, 0x6067).entry(0x6000, 0x4067);
+    g.read(3, 0x40005000);
+    g.write(0, 0x6ff8, 0);
+    g.movCr3(0x1000);
+    g.emulatedStore(0x3000, 0);
+    g.write(0, 0x40006028, 0xb067);
+    g.movCr3(0x1000);
+    assert.equal(g.vm.stats.mmu_unsync, 0);
+    g.write(3, 0x40005000, 7);
+    assert.equal(g.entryAt(0xb000), 7n);
+  });
+
+  it("F-117 a root that is loaded is in sync, also when another vCPU has it already", () => {
+    const g = unsynced();
+    g.write(0, 0x6028, 0xb067);
+    assert.equal(g.vm.stats.mmu_unsync, 1);
+    g.addVcpu().vcpu.enter();
+    assert.equal(g.vm.stats.mmu_unsync, 0);
+    assert.equal(g.spte(sp(3, 5)), NP);
+  });
+
+  it("F-093 F-117 in 2012 an upper table that is linked a second time is synced at the next entry", () => {
+    const g = touchedGuest({ ...checked, profile: OF_2012 }).entry(0x4030, 0x4067);
+    g.entry(0x4040, 0xc067).read(3, 0x8000);
+    const other = g.addVcpu();
+    g.entry(0xa000, 0x2027);
+    other.cpu.cr3 = 0xa000n;
+    other.vcpu.enter();
+    g.write(0, 0x6028, 0xb067);
+    other.access(3, 0x8000n, 0, 0n);
+    other.vcpu.enter();
+    assert.equal(g.vm.stats.mmu_unsync, 0);
+  });
+
   it("INV-T-03 a leaf that loses W by a sync is flushed from every TLB", () => {
     const g = unsynced();
     const other = g.addVcpu();
@@ -74,6 +119,21 @@ describe("sync", () => {
     assert.equal(g.spte(sp(3, 5)), NP);
     g.read(3, 0x5000);
     assert.equal(g.entryAt(0x4028), 0x9067n);
+  });
+
+  it("F-145 a sync keeps the mark of what is mmio still, and drops one whose gfn has memory by now", () => {
+    const g = touchedGuest(checked).entry(0x4030, 0x4067).entry(0x4038, 0x2000067);
+    g.read(3, 0x7000);
+    g.write(0, 0x6ff8, 0);
+    g.movCr3(0x1000);
+    const mark = g.spte(sp(3, 7));
+    assert.notEqual(mark, NP);
+    g.write(0, 0x6ff0, 0);
+    assert.equal(g.setSlot(1, 0x2000, 16, GUEST_HVA + 0x800000), "create");
+    assert.equal(g.spte(sp(3, 7)), mark);
+    g.movCr3(0x1000);
+    assert.equal(g.spte(sp(3, 7)), NP);
+    assert.equal(g.read(3, 0x7000).kind, "ok");
   });
 
   it("F-092 a frame that becomes an upper-level table loses its unsync page", () => {

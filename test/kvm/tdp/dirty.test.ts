@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { performHostAction } from "../../../src/host";
+import { MANUAL_PROTECT } from "../../../src/kvm";
 import { tdpClearDirtyMask, tdpClearDirtySlot } from "../../../src/kvm/tdp/clear-dirty";
 import { gfn } from "../../../src/x86";
 import { TdpGuest, type TdpOptions } from "./tdp-guest";
@@ -91,6 +92,20 @@ describe("dirty tracking in the TDP MMU", () => {
     // The others of the 512 are read-only as the large leaf was.
     g.touch(0x204000, "write");
     assert.deepEqual(dirty(g), [0x204]);
+  });
+
+  it("F-008 with all bits set at first a large leaf stays writable until a bit in its range is cleared", () => {
+    const g = new TdpGuest({ ...HUGE, knobs: { eagerPageSplit: false } });
+    g.vm.setManualProtect(MANUAL_PROTECT.enable | MANUAL_PROTECT.initiallySet);
+    g.touch(0x203000, "write");
+    log(g, true);
+    assert.equal(g.leafAt(0x203000), 0x8600000100200bf7n);
+    const range = { slot: 0, firstPage: 0x200, numPages: 64, bitmap: new Uint32Array([8, 0]) };
+    assert.equal(g.vm.clearDirtyLog(range), undefined);
+    assert.equal(g.leafAt(0x203000), 0x8200000100200bf5n);
+    g.verify("a clear bit");
+    assert.equal(g.touch(0x203000, "write"), "ok");
+    assert.ok(dirty(g).includes(0x203));
   });
 
   it("eager splitting replaces large leaves when logging begins", () => {

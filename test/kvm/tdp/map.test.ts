@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { gfn } from "../../../src/x86";
 import { NP, sp } from "../tables";
 import { TdpGuest } from "./tdp-guest";
 
@@ -61,5 +62,20 @@ describe("the TDP MMU", () => {
       "check_mmio_spte: spte d0000016 kvm_gen 2 spte-gen 2 valid 1",
       "handle_mmio_page_fault: addr:d0000000 gfn d0000 access 0",
     ]);
+  });
+
+  it("flushes nothing for an entry that was empty, or a leaf that gains access", () => {
+    const g = new TdpGuest();
+    assert.equal(g.touch(0x9000, "read"), "ok");
+    assert.equal(g.touch(0x200000, "write"), "ok");
+    g.vm.core.state.hostProcess.notifiers.clearYoung({
+      start: g.vm.slots[0]!.hvaOf(gfn(9)),
+      end: g.vm.slots[0]!.hvaOf(gfn(10)),
+    });
+    assert.equal(g.touch(0x9000, "write"), "ok");
+    assert.equal(g.vm.stats.remote_tlb_flush, 0);
+    const huge = new TdpGuest({ backing: { kind: "anonymous", writable: true, thp: true } });
+    assert.equal(huge.touch(0x203000, "write"), "ok");
+    assert.deepEqual([huge.vm.stats.pages_2m, huge.vm.stats.remote_tlb_flush], [1, 0]);
   });
 });

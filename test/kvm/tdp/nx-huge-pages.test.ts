@@ -24,6 +24,14 @@ describe("the NX workaround in the TDP MMU", () => {
     assert.equal(g.vm.stats.pages_2m, 0);
   });
 
+  it("F-140 data accesses beside the code do not make the page huge again, and find their own frames", () => {
+    const g = guest();
+    g.touch(0x203000, "fetch");
+    assert.equal(g.touch(0x2ff000, "write"), "ok");
+    assert.deepEqual([g.vm.stats.pages_2m, g.vm.stats.pages_4k], [0, 2]);
+    assert.equal(g.leafAt(0x2ff000) >> 12n, (g.leafAt(0x203000) >> 12n) + 0xfcn);
+  });
+
   it("F-140 recovery zaps the table, and the next access is huge again", () => {
     const g = guest();
     g.touch(0x203000, "fetch");

@@ -51,4 +51,12 @@ describe("save and restore of the TDP MMU", () => {
       assert.deepEqual(everything(second), everything(whole), `stopped after ${half} steps`);
     }
   });
+
+  it("a machine that is restored into forgets what it was about to do", () => {
+    const g = new TdpGuest();
+    const trees = g.vm.core.state.tdpMmu!;
+    trees.scheduledToZap.add(trees.roots[0]!);
+    trees.forget();
+    assert.deepEqual([trees.roots.length, trees.pages.size, trees.scheduledToZap.size], [0, 0, 0]);
+  });
 });

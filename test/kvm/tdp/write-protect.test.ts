@@ -23,6 +23,8 @@ describe("write protection in the TDP MMU", () => {
     assert.equal(track(g, 9), true);
     assert.equal(g.leafAt(0x9000), 0x8200000100009b75n);
     assert.equal(g.leafAt(0xa000), 0x860000010000ab77n);
+    assert.equal(track(g, 9), false, "there is nothing left to take, nor to flush");
+    untrack(g, 9);
     assert.equal(g.touch(0x9000, "read", other), "ok");
     assert.equal(g.touch(0x9000, "write"), "emulate");
     // Mapped by a read or not at all before: it does not become writable either.

@@ -1,4 +1,4 @@
-// The small mistakes that scripts/mutants.mjs makes, one at a time.
+// The small mistakes that `npm run mutants` makes, one at a time.
 
 /** Lines that are no engine code: comments, imports, types, what announces or cannot happen. */
 const SKIPPED = [
@@ -40,9 +40,16 @@ export function operators(line) {
     const changed = line.replace(pattern, by);
     if (changed !== line) found.push({ name, changed });
   }
-  // A whole statement that is one call or one assignment, without which the code still parses.
-  if (/^\s+[\w.[\]!]+(\(.*\)| [|&+-]?= .*);$/.test(line))
-    found.push({ name: "left out", changed: "" });
+  // A whole statement: a call, an assignment, a count, by itself or with an if, an else or a loop before it.
+  const statement =
+    /^(\s+)((?:else )?(?:(?:if|for) \(.*\) )?)[\w.[\]!]+(\(.*\)| [|&+-]?= .*|\+\+|--);$/.exec(line);
+  if (statement)
+    found.push({ name: "left out", changed: statement[2] && `${statement[1]}${statement[2]}{}` });
+  const list = line.replace(/pteList(?:Add|Remove)\((.+), \w+\)/, "$1");
+  if (list !== line) found.push({ name: "list unchanged", changed: list });
+  const owed = line.replace(/\bflush = (?!true|false)([^;]+);/, "$1;");
+  if (owed !== line && !/\b(const|let)\b/.test(line))
+    found.push({ name: "flush not returned", changed: owed });
   const condition = /^(\s*(?:else )?if \()(.*)(\) (?:return|continue|break)\b.*;)$/.exec(line);
   if (condition) found.push({ name: "never", changed: `${condition[1]}false${condition[3]}` });
   return found;

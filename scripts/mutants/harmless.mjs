@@ -1,0 +1,46 @@
+// Mutants that no test can notice, since what they change makes no difference, and why.
+
+/** A row: the mutant's id, what it is, why nothing depends on it. */
+const HARMLESS = [
+  ["15a7a7da", "dirty-log.ts: `word <= bitmap.length`", "beyond its end a bitmap reads as no bits"],
+  [
+    "d34ae74d",
+    "fault-state.ts: hugePageDisallowed begins as true",
+    "adjustLevel sets it before anybody looks",
+  ],
+  [
+    "0803628b",
+    "shadow-page.ts: no word of the bitmap is passed over",
+    "the search goes on bit by bit, to the same result",
+  ],
+  ["44fb0b17", "shadow-page.ts: `index <= ENTRIES`", "beyond its end the bitmap reads as no bits"],
+  [
+    "0c2a6c33",
+    "state.ts: slotsChanging begins as true",
+    "the first slot that is set clears it, and without slots there is nothing to check",
+  ],
+  [
+    "5f32d09a",
+    "state.ts: the low half of a new frame's entries is not emptied",
+    "it is 0 in every format, and frames come cleared",
+  ],
+  [
+    "d48752d1",
+    "unsync.ts: clearPath clears nothing",
+    "both callers search again until nothing is found, and the search clears stale marks",
+  ],
+  [
+    "56db2363",
+    "recover.ts: the visit of a root answers true",
+    "its caller has flushed by then and does not ask",
+  ],
+];
+
+/** Why nobody notices the mutant, where somebody has found out. */
+export const explanation = ({ id }) => HARMLESS.find((row) => row[0] === id)?.[2];
+
+/** Rows whose line has changed since. */
+export const explainsNothing = (all) =>
+  HARMLESS.filter(([id]) => !all.some((each) => each.id === id)).map(
+    ([id, what]) => `${id}, ${what}`,
+  );
