@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { runSteps } from "./campaign";
 import type { EngineName } from "./setup";
 
-/** Some four minutes of one core. */
-const STEPS = 600_000;
+/** Some five minutes of one core. */
+const STEPS = 1_500_000;
 const SEEDS = [2, 3, 5, 7, 11];
 
 /** Specs of long runs over some engines: a file of its own for each, as files run side by side. */
