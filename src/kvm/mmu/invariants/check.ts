@@ -20,6 +20,7 @@ import { TLB_INVARIANTS } from "./tlbs";
 import { UnchangedPages } from "./unchanged";
 import {
   SYNCED_ROOT_INVARIANT,
+  TRACK_COUNT_INVARIANT,
   UNSYNC_ENTRY_INVARIANTS,
   UNSYNC_INVARIANTS,
   UNSYNC_PAGE_INVARIANTS,
@@ -57,6 +58,7 @@ const FRAMES = [
   LARGE_PAGE_INVARIANT,
   LARGE_COUNT_INVARIANT,
   GAUGE_INVARIANT,
+  TRACK_COUNT_INVARIANT,
   ...TLB_INVARIANTS,
 ];
 
@@ -82,7 +84,7 @@ export function checkInvariants(state: MmuState): string[] {
 }
 
 /** Checks from one whole check to the next. */
-const WHOLE = 32;
+const WHOLE = 128;
 
 /**
  * The same at every VM entry, at a price that a long run can pay: entries that are what they

@@ -131,28 +131,29 @@ const isWritableAt = (state: MmuState, sptep: Sptep): boolean => {
 function writableSomewhere(state: MmuState, table: ShadowPage): string | undefined {
   const slot = slotOf(state, table, table.gfn);
   if (!slot) return undefined;
-  const said = `the table at gfn ${hex(table.gfn)}, shadowed by sp ${table.serial},`;
-  for (const sptep of leavesOf(slot, table.gfn))
-    if (isWritableAt(state, sptep))
-      return `${said} is writable through the spte at ${hex(state.hpaOf(sptep))}`;
-  return undefined;
+  const sptep = leavesOf(slot, table.gfn).find((one) => isWritableAt(state, one));
+  return sptep === undefined
+    ? undefined
+    : `the table at gfn ${hex(table.gfn)}, shadowed by sp ${table.serial}, is writable through the spte at ${hex(state.hpaOf(sptep))}`;
 }
 
 /** The same of TLBs: no vCPU may write to such a frame without an exit. */
 function writableInTlb(state: MmuState): string[] {
-  const writable = new Map<number, string>();
-  for (const context of state.contexts)
-    for (const entry of context.cpu.tlbEntries?.() ?? [])
-      if (entry.writable) writable.set(entry.offset, `vCPU ${context.id} at ${hex(entry.va)}`);
+  const writable = new Map<number, { readonly vcpu: number; readonly va: bigint }>();
+  for (const { id: vcpu, cpu } of state.contexts)
+    for (const { va, offset, writable: isWritable } of cpu.tlbEntries?.() ?? [])
+      if (isWritable) writable.set(offset, { vcpu, va });
   if (writable.size === 0) return [];
   return allPages(state).flatMap((table) => {
     if (!counted(table) || table.unsync || (table.level === 1 && state.isObsolete(table)))
       return [];
     const slot = slotOf(state, table, table.gfn);
     const frame = slot && state.hostProcess.translate(slot.hvaOf(table.gfn));
-    const where = frame === undefined ? undefined : writable.get(state.memory.offsetOf(frame));
-    return where
-      ? [`the table at gfn ${hex(table.gfn)} is writable through the TLB of ${where}`]
+    const by = frame === undefined ? undefined : writable.get(state.memory.offsetOf(frame));
+    return by
+      ? [
+          `the table at gfn ${hex(table.gfn)} is writable through the TLB of vCPU ${by.vcpu} at ${hex(by.va)}`,
+        ]
       : [];
   });
 }
@@ -175,37 +176,6 @@ export const UNSYNC_INVARIANTS: readonly VmInvariant[] = [
     },
   },
   {
-    id: "INV-U-09",
-    rule: "a track count counts the upper-level tables in the frame",
-    vm(state) {
-      const wanted = new Map<MemorySlot, Map<number, number>>();
-      for (const page of allPages(state)) {
-        const slot = counted(page) && page.level > 1 ? slotOf(state, page, page.gfn) : undefined;
-        if (!slot) continue;
-        const tables = wanted.get(slot) ?? new Map<number, number>();
-        wanted.set(slot, tables);
-        tables.set(page.gfn, (tables.get(page.gfn) ?? 0) + 1);
-      }
-      const bad: string[] = [];
-      for (const slot of state.slotSets.flatMap((set) => set.slots)) {
-        const tables = wanted.get(slot) ?? new Map<number, number>();
-        const { writeTrack } = slot.arch;
-        const check = (i: number): void => {
-          const right = tables.get(slot.baseGfn + i) ?? 0;
-          if (writeTrack[i] !== right)
-            bad.push(
-              `gfn ${hex(slot.baseGfn + i)} is tracked ${writeTrack[i]} times, for ${right} tables`,
-            );
-        };
-        for (const frame of tables.keys())
-          if (writeTrack[frame - slot.baseGfn] === 0) check(frame - slot.baseGfn);
-        // One turn for each page of guest memory, at each check: nothing but the comparison.
-        for (let i = 0; i < writeTrack.length; i++) if (writeTrack[i] !== 0) check(i);
-      }
-      return bad;
-    },
-  },
-  {
     id: "INV-U-10",
     rule: "indirect_shadow_pages counts the pages with gptes",
     vm(state) {
@@ -216,6 +186,38 @@ export const UNSYNC_INVARIANTS: readonly VmInvariant[] = [
     },
   },
 ];
+
+/** Class U, over all frames of guest memory. */
+export const TRACK_COUNT_INVARIANT: VmInvariant = {
+  id: "INV-U-09",
+  rule: "a track count counts the upper-level tables in the frame",
+  vm(state) {
+    const wanted = new Map<MemorySlot, Map<number, number>>();
+    for (const page of allPages(state)) {
+      const slot = counted(page) && page.level > 1 ? slotOf(state, page, page.gfn) : undefined;
+      if (!slot) continue;
+      const tables = wanted.get(slot) ?? new Map<number, number>();
+      wanted.set(slot, tables);
+      tables.set(page.gfn, (tables.get(page.gfn) ?? 0) + 1);
+    }
+    const bad: string[] = [];
+    for (const slot of state.slotSets.flatMap((set) => set.slots)) {
+      const tables = wanted.get(slot) ?? new Map<number, number>();
+      const { writeTrack } = slot.arch;
+      const check = (i: number): void => {
+        const right = tables.get(slot.baseGfn + i) ?? 0;
+        if (writeTrack[i] !== right)
+          bad.push(
+            `gfn ${hex(slot.baseGfn + i)} is tracked ${writeTrack[i]} times, for ${right} tables`,
+          );
+      };
+      for (const frame of tables.keys())
+        if (writeTrack[frame - slot.baseGfn] === 0) check(frame - slot.baseGfn);
+      for (let i = 0; i < writeTrack.length; i++) if (writeTrack[i] !== 0) check(i);
+    }
+    return bad;
+  },
+};
 
 /** Holds right after a vCPU has served MMU_SYNC; later the guest may write to tables again. */
 export const SYNCED_ROOT_INVARIANT: EntryTimeInvariant = {
