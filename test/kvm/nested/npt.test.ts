@@ -33,6 +33,16 @@ function exitOf(outcome: Outcome): NestedNpf | undefined {
   return outcome.exit as NestedNpf;
 }
 
+describe("nested NPT: ngpas above 4 GiB", () => {
+  it("F-035 are translated where L1 has four levels", () => {
+    const g = nestedGuest(checked);
+    g.entry(0x21020, 0x22007);
+    g.enterL2();
+    assert.equal(refusedAt(g, 0x100005000n), undefined);
+    assert.equal(g.entryAt(0x21020), 0x22027n, "L1's entry was used");
+  });
+});
+
 describe("nested NPT: L2 with tables of its own", () => {
   it("F-035 they are walked by the hardware, through the shadow of L1's", () => {
     const g = pagingL2();
