@@ -45,6 +45,11 @@ describe("sptes", () => {
     assert.ok(!x86.flags(0x100009aa5n, 1).includes("ps"), "bit 7 of a small leaf is another");
     assert.deepEqual(x86.flags(0x100200ee7n, 2).slice(-4), ["ps", "host-w", "mmu-w", "mmu-p"]);
     assert.deepEqual(x86.flags(0x200001827n, 2), ["p", "w", "u", "a", "mmu-p"]);
+    assert.deepEqual(
+      ept.flags(0x8600000100009b77n, 1).filter((flag) => /^(wb|mt\d)$/.test(flag)),
+      ["wb"],
+      "three bits are one memory type",
+    );
     assert.equal(sptePfn(0x00009a25, 0x80000001), 0x100009);
   });
 
