@@ -206,4 +206,42 @@ describe("programs that the fuzzer found", () => {
       { op: "access", vcpu: 0, kind: "write", cpl: 0, va: 0x96200000n, value: 0x1n },
     ]);
   });
+  it("an entry that a raced write replaces was marked before, as a TLB knows it", () => {
+    const write = { op: "access", vcpu: 0, kind: "write", cpl: 0 } as const;
+    replay({ mmu: "npt", tlb: [0xf4240, 0xf4240], hostPhysicalBits: 0x34, tdpMmu: false }, [
+      { ...write, va: 0xffff800000010008n, value: 0x1406fn },
+      { ...write, va: 0xffff800000014008n, value: 0x21004fn },
+      { op: "cr3", vcpu: 0, value: 0x210000n },
+      { ...write, va: 0xffff800000210000n, value: 0x200003n },
+      {
+        ...write,
+        va: 0xffff800000200008n,
+        value: 0x10067n,
+        meanwhile: {
+          point: "P5",
+          nth: 1,
+          step: { op: "access", vcpu: 0, kind: "fetch", cpl: 0, va: 0x8040005000n },
+        },
+      },
+      {
+        op: "host",
+        action: "swap-out",
+        page: 0x210,
+        meanwhile: {
+          point: "N2",
+          step: { ...write, cpl: 3, va: 0x8000005000n, value: 0x500fn },
+        },
+      },
+      {
+        ...write,
+        va: 0x40201000n,
+        value: 0x1n,
+        meanwhile: {
+          point: "P1",
+          step: { ...write, vcpu: 1, va: 0xffff800000001000n, value: 0x10067n },
+        },
+      },
+      { ...write, va: 0x40201000n, value: 0x1n },
+    ]);
+  });
 });

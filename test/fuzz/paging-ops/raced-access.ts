@@ -33,6 +33,7 @@ export function judgeRaced(
       memoryWrong(world, step, legal, outcomes, marks);
     if (wrong === undefined) {
       const { memory } = world;
+      markOverwritten(world, step, legal, marks);
       apply(world, step, legal.kind === "reaches" ? { ...legal, marks: [] } : legal);
       for (const [word, bits] of marks) {
         const set = productWord(world, word) & bits;
@@ -43,6 +44,24 @@ export function judgeRaced(
     reasons.add(wrong);
   }
   return { kind: "wrong", why: [...reasons].join("; or ") };
+}
+
+/**
+ * A write to an entry of its own path: what the processor set there before is gone from memory, but is in
+ * the value that a TLB may know.
+ */
+function markOverwritten(
+  world: World,
+  step: AccessStep,
+  legal: Legal,
+  marks: ReadonlyMap<number, bigint>,
+): void {
+  const offset = step.kind === "write" ? ramOffset(world, legal, step) : -1;
+  const word = offset - (offset % 8);
+  const bits = offset < 0 ? undefined : marks.get(word);
+  if (bits === undefined) return;
+  const written = ((1n << BigInt(8 * (step.size ?? 8))) - 1n) << BigInt(8 * (offset - word));
+  world.memory.markWord(word, bits & written);
 }
 
 function outcomeWrong(
