@@ -196,6 +196,15 @@ describe("programs that the fuzzer found", () => {
       },
     ]);
   });
+  it("a device above bit 48 has no mark of its own in EPT of 2012", () => {
+    const write = { op: "access", vcpu: 0, kind: "write", cpl: 0, size: 8 } as const;
+    replay({ mmu: "ept", era: "2012", hostPhysicalBits: 52, physicalBits: 52, tdpMmu: false }, [
+      { ...write, va: 0xffff800000017000n, value: 0x16007n },
+      { ...write, va: 0xffff800000010000n, value: 0x17067n },
+      { ...write, va: 0xffff800000016000n, value: 0x8000000200267n },
+      { op: "access", vcpu: 0, kind: "read", cpl: 0, va: 0x1ff000n, size: 8 },
+    ]);
+  });
   it("an emulator goes to the device it remembers although the fault walked new tables", () => {
     replay({ era: "2012", mode: "none", hostPhysicalBits: 0x34, tdpMmu: false }, [
       { op: "flip", vcpu: 0, register: "cr0", bits: 0x80000000n },

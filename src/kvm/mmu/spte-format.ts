@@ -199,9 +199,13 @@ export class SpteFormat {
       : this.isMmuWritable(oldLo, oldHi) && !this.isMmuWritable(lo, hi);
   }
 
-  /** A mark can name this gfn: frames beyond the host's address width are emulated without one. */
+  /**
+   * A mark can name this gfn: those beyond the host's address width, or with address bits that the mark
+   * itself takes (49 and up in EPT of 2012), are emulated without one.
+   */
   canMark(gfn: number): boolean {
-    return this.marksMmio && gfn < 2 ** (this.physicalBits - 12);
+    const fits = gfn < 2 ** (this.physicalBits - 12) && (pfnHi(gfn) & ~this.mmioGfnHi) === 0;
+    return this.marksMmio && fits;
   }
   /** Halves of the mark for `gfn`; access W|U where it is kept, generation 7:0 at bit 3, the rest at bit 52. */
   mmioLo(gfn: number, access: number, generation: number): number {

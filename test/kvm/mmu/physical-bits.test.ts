@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { OF_2012 } from "../../../src/kvm";
 import { checked } from "../checked";
 import { Guest } from "../guest";
 import { firstGuest, sp } from "../tables";
@@ -71,6 +72,26 @@ describe("MAXPHYADDR", () => {
         assert.deepEqual(g.read(3, 0x5000), { kind: "device", gpa: Number(gpa) });
       assert.equal(g.vcpu.mmu.stats.pf_mmio_spte_created, marks);
       assert.equal((g.spte(sp(3, 5)) >> 51n) & 1n, BigInt(marks));
+    }
+  });
+
+  it("F-098 F-105 a gfn with address bits that an EPT mark of 2012 takes has no mmio spte", () => {
+    for (const [gpa, marks] of [
+      [1n << 48n, 1],
+      [1n << 49n, 0],
+      [1n << 51n, 0],
+    ] as const) {
+      const g = firstGuest({
+        ...checked,
+        paging: "ept",
+        profile: OF_2012,
+        hostPhysicalBits: 52,
+        features: { physicalBits: 52 },
+      });
+      g.entry(0x4028, gpa | 0x67n).enter();
+      for (let again = 0; again < 3; again++)
+        assert.deepEqual(g.read(3, 0x5000), { kind: "device", gpa: Number(gpa) });
+      assert.equal(g.vcpu.mmu.stats.pf_mmio_spte_created, marks);
     }
   });
 });
