@@ -67,8 +67,22 @@ describe("a TLB that holds what an spte no longer grants", () => {
     assert.equal(tlb.size, 1);
     assert.ok(g.process.notifiers.clearYoung({ start: page(9), end: page(10) }));
     assert.equal(tlb.size, 0);
+    // Not used since: that shows by its being gone.
+    assert.ok(!g.process.notifiers.clearYoung({ start: page(9), end: page(10) }));
     assert.equal(g.touch(0x9000, "read"), "ok");
   });
+
+  for (const paging of ["shadow", "ept", "npt"] as const)
+    it(`is flushed when an emulated access uses a translation and faults, under ${paging} (SDM 3A 4.10.4.1)`, () => {
+      const g = touchedGuest({ ...checked, paging })
+        .entry(0x4030, 0x4067)
+        .entry(0xb000, 11);
+      // The frame of 0x5000 becomes another, read-only one: the TLB knows the old one.
+      g.write(0, 0x6028, 0xb065);
+      assert.ok(cachedWritable(g, 0x5000));
+      assert.deepEqual(g.first.emulated(0x5000n, 6, 7n), { kind: "fault", error: 7, cr2: 0x5000n });
+      assert.deepEqual(g.read(3, 0x5000), { kind: "ok", value: 11n, emulated: false });
+    });
 
   for (const request of ["tlbFlush", "tlbFlushCurrent", "tlbFlushGuest"] as const)
     it(`is flushed before the next entry where ${request} was asked for`, () => {
