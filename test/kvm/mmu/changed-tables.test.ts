@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { gpa } from "../../../src/x86";
+import { GUEST_HVA } from "../../../src/host";
+import { gfn, gpa } from "../../../src/x86";
 import { checked } from "../checked";
 import { Guest } from "../guest";
 
@@ -57,4 +58,19 @@ describe("a table that changes between the walk and the lock", () => {
       assert.deepEqual(g.read(0, 0x5000, 4), { kind: "ok", value: 2n, emulated: false });
       assert.equal(g.vcpu.mmu.stats.pf_taken, pf_taken + 2);
     });
+});
+
+describe("a table that changed through another slot over the same host memory", () => {
+  it("INV-R-07 its old shadow loses a parent when a fault finds the new one", () => {
+    const g = long().entry(0x14030, 0xa067);
+    // Write protection follows the gfn: a store by way of another is not seen.
+    g.setSlot(1, 0x100000, 0x1000, GUEST_HVA);
+    g.read(0, 0x5000);
+    const [old] = g.vm.pagesOf(gfn(4));
+    assert.notEqual(old!.parentPtes, 0);
+    g.entry(0x100003000, 0x14067);
+    assert.deepEqual(g.read(0, 0x6000), { kind: "ok", value: 2n, emulated: false });
+    assert.equal(old!.parentPtes, 0);
+    assert.notEqual(g.vm.pagesOf(gfn(0x14))[0]!.parentPtes, 0);
+  });
 });
