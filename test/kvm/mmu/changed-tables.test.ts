@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { GUEST_HVA } from "../../../src/host";
-import { gfn, gpa } from "../../../src/x86";
+import { MODERN, OF_2010, OF_2012 } from "../../../src/kvm";
+import { gfn, gpa, hva } from "../../../src/x86";
 import { checked } from "../checked";
 import { Guest } from "../guest";
 
@@ -57,6 +58,25 @@ describe("a table that changes between the walk and the lock", () => {
       const { pf_taken } = g.vcpu.mmu.stats;
       assert.deepEqual(g.read(0, 0x5000, 4), { kind: "ok", value: 2n, emulated: false });
       assert.equal(g.vcpu.mmu.stats.pf_taken, pf_taken + 2);
+    });
+});
+
+describe("a table whose slot goes between the walk and the lock", () => {
+  for (const profile of [MODERN, OF_2012, OF_2010])
+    it(`F-104 INV-U-07 ${profile.era}: it is not shadowed`, () => {
+      const g = new Guest({ ...checked, profile }).entry(0x9000, 1).entry(0x1000, 0x2067);
+      assert.equal(g.setSlot(1, 0x100000, 0x10, hva(GUEST_HVA + 0x800000)), "create");
+      g.entry(0x2000, 0x3067).entry(0x3000, 0x100000067).entry(0x100000028, 0x9067);
+      g.start("4-level", 0x1000);
+      let gone = false;
+      g.trace.on("point", ({ fields }) => {
+        if (fields.point !== "P2" || gone) return;
+        gone = true;
+        assert.equal(g.setSlot(1, 0x100000, 0, hva(GUEST_HVA + 0x800000)), "delete");
+      });
+      // A table that cannot be read has no entry.
+      assert.deepEqual(g.read(3, 0x5000), { kind: "fault", error: 4, cr2: 0x5000n });
+      assert.ok(gone);
     });
 });
 

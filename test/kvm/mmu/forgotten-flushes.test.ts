@@ -4,6 +4,7 @@ import { OF_2012 } from "../../../src/kvm/profile";
 import { ALLOW, type Hva, hva } from "../../../src/x86";
 import { checked } from "../checked";
 import type { Guest } from "../guest";
+import { hugeGuest } from "../huge-guest";
 import { touchedGuest } from "../tables";
 import { TdpGuest } from "../tdp/tdp-guest";
 import { AT, guestOver1G, leaves, PAGES } from "./gigabyte-guest";
@@ -31,16 +32,35 @@ describe("a TLB that holds what an spte no longer grants", () => {
       assert.ok(!cachedWritable(g, 0x6000));
     });
 
-  it("INV-T-02 is flushed when a leaf takes the place of one for another frame", () => {
-    const g = touchedGuest(checked).entry(0x4030, 0x4067).entry(0x4040, 0xc065);
+  for (const [what, gpte, kind] of [
+    ["another frame", 0xd067, "ok"],
+    ["a device", 0xd0000067, "device"],
+  ] as const)
+    it(`INV-T-02 is flushed when ${what} takes the place of what a leaf maps`, () => {
+      const g = touchedGuest(checked).entry(0x4030, 0x4067).entry(0x4040, 0xc065);
+      const other = g.addVcpu();
+      other.vcpu.enter();
+      assert.equal(other.access(3, 0x8000n, 0, 0n).kind, "ok");
+      g.read(3, 0x8000);
+      // The table goes unsync; the write then finds the read-only leaf of the old frame.
+      g.write(0, 0x6040, gpte);
+      assert.equal(g.write(3, 0x8000, 7).kind, kind);
+      if (kind === "ok") assert.equal(g.entryAt(0xd000), 7n);
+      assert.equal(other.cpu.tlb.size, 0);
+    });
+
+  it("INV-T-02 is flushed when a large leaf takes the place of a table", () => {
+    const g = hugeGuest(checked).entry(0x2008, 0x210067).entry(0x210000, 0x4067);
     const other = g.addVcpu();
     other.vcpu.enter();
-    assert.equal(other.access(3, 0x8000n, 0, 0n).kind, "ok");
-    g.read(3, 0x8000);
-    // The table goes unsync; the write then finds the read-only leaf of the old frame.
-    g.write(0, 0x6040, 0xd067);
-    assert.equal(g.write(3, 0x8000, 7).kind, "ok");
-    assert.equal(g.entryAt(0xd000), 7n);
+    // A guest table within keeps the 2M page in small leaves, until its page goes.
+    g.read(3, 0x40005000);
+    g.read(3, 0x201000);
+    g.emulatedStore(0x210004, 0);
+    assert.equal(g.vm.stats.mmu_flooded, 1);
+    assert.equal(other.access(3, 0x201000n, 0, 0n).kind, "ok");
+    g.read(3, 0x221000);
+    assert.equal(g.vm.stats.pages_2m, 1);
     assert.equal(other.cpu.tlb.size, 0);
   });
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { rootPages } from "../../../src/kvm/mmu/root";
 import { CR0, CR4, EFER, gfn } from "../../../src/x86";
 import { checked } from "../checked";
 import { Guest } from "../guest";
@@ -24,6 +25,18 @@ describe("CR3 and TLB instructions", () => {
     g.events();
     g.movCr3(0x1000);
     assert.deepEqual(g.events(["kvm_mmu_get_page"]), []);
+  });
+
+  it("F-120 a root found again before the one between was built: no page is known as mmio, writes to it count anew", () => {
+    const g = touchedGuest(checked).entry(0xa000, 0x2007).entry(0x4030, 0xd0000067);
+    g.read(3, 0x6000);
+    const { mmu } = g.vcpu;
+    const [root] = rootPages(mmu.root);
+    root!.writeFloodingCount = 2;
+    assert.notEqual(mmu.mmioCache, undefined);
+    g.vcpu.cr3Written(0x1000n, 0xa000n, true);
+    g.vcpu.cr3Written(0xa000n, 0x1000n, true);
+    assert.deepEqual([mmu.mmioCache, root!.writeFloodingCount], [undefined, 0]);
   });
 
   it("F-120 three roots are kept, the fourth goes", () => {

@@ -55,6 +55,29 @@ describe("sync", () => {
     assert.equal(g.entryAt(0xb000), 0x77n);
   });
 
+  it("F-090 INV-U-01 more unsync tables of one directory than fit a batch are all synced", () => {
+    const g = touchedGuest(checked).entry(0x3100, 0x60067);
+    const tables = Array.from({ length: 20 }, (_, i) => 0x40000 + i * 0x1000);
+    for (const [i, table] of tables.entries()) {
+      g.entry(0x3000 + 8 * (i + 1), table + 0x67).entry(table, 0x9067);
+      g.entry(0x60000 + 8 * i, table + 0x67).read(3, 0x200000 * (i + 1));
+    }
+    for (const i of tables.keys()) g.write(3, 0x4000000 + 0x1000 * i, 0xb067);
+    assert.equal(g.vm.stats.mmu_unsync, 20);
+    g.movCr3(0x1000);
+    assert.equal(g.vm.stats.mmu_unsync, 0);
+    for (const i of tables.keys()) g.write(3, 0x200000 * (i + 1) + 8 * i, i + 1);
+    assert.equal(g.entryAt(0xb000 + 8 * 19), 20n);
+  });
+
+  it("an unsync table goes with the directory above it", () => {
+    const g = unsynced();
+    assert.equal(g.vm.stats.mmu_unsync, 1);
+    g.emulatedStore(0x3004, 0);
+    assert.deepEqual(g.vm.pagesOf(gfn(4)), []);
+    assert.equal(g.vm.stats.mmu_unsync, 0);
+  });
+
   it("F-090 a table that is in sync leaves no mark on those above it", () => {
     const g = touchedGuest(checked).entry(0x3008, 0x4067);
     g.read(3, 0x205000);

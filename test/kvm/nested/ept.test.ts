@@ -8,6 +8,8 @@ import { NestedGuest } from "./nested-guest";
 /** EPTPs of the tables at 0x20000: four levels, write-back, with A/D flags or without. */
 const EPTP = 0x2005en;
 const WITHOUT_AD = 0x2001en;
+/** Four levels at 0x24000. */
+const OTHER = 0x2405en;
 /** R, W, X and write-back of a leaf. */
 const PAGE = 0x37;
 const LONG = { cr0: CR0.PE | CR0.PG | CR0.WP, cr4: CR4.PAE, efer: EFER.LMA | EFER.LME | EFER.NX };
@@ -131,6 +133,23 @@ for (const tdpMmu of [true, false])
         assert.equal(g.read(0, 0x5000).kind, "ok");
         g.leaveL2();
       }
+    });
+
+    it("F-120 INVEPT lets go the root of its table: the one before is found again, its writes counted anew", () => {
+      const g = eptGuest({ tdpMmu }).entry(0x24000, 0x21007);
+      g.enterL2({ eptp: EPTP });
+      g.read(0, 0x5000);
+      const first = shadowOf(g, 0x20)!;
+      g.leaveL2().enterL2({ eptp: OTHER });
+      g.read(0, 0x5000);
+      g.leaveL2();
+      g.vcpu.invept(OTHER);
+      g.stepped("INVEPT");
+      assert.equal(g.vcpu.mmu.guestMmu?.root.kind, "none");
+      first.writeFloodingCount = 2;
+      g.enterL2({ eptp: EPTP });
+      assert.deepEqual(g.vcpu.mmu.root, { kind: "page", page: first, pgd: EPTP });
+      assert.equal(first.writeFloodingCount, 0);
     });
 
     it("F-035 an entry that leaves no right at all is dropped by the sync", () => {

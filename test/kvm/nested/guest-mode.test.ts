@@ -63,6 +63,16 @@ describe("a nested guest without a second dimension", () => {
     assert.equal(g.vm.stats.mmu_unsync, 0);
   });
 
+  it("F-120 an entry to the L2 that ran last keeps its root, and knows no page as mmio", () => {
+    const g = touchedGuest(checked).entry(0x4030, 0xd0000067);
+    enterWith(g, 0x1000n);
+    g.read(3, 0x6000);
+    const { root, mmioCache } = g.vcpu.mmu;
+    assert.notEqual(mmioCache, undefined);
+    enterWith(g, 0x1000n);
+    assert.deepEqual([g.vcpu.mmu.root, g.vcpu.mmu.mmioCache], [root, undefined]);
+  });
+
   for (const paging of ["ept", "npt"] as const)
     for (const tdpMmu of [true, false])
       it(`F-063 under ${paging}${tdpMmu ? "" : " of shadow pages"}: a tree of its own, made once`, () => {
