@@ -1,10 +1,8 @@
 import {
   ACC,
   type Entry,
-  entryRights,
   eptFormat,
   eptMisconfigured,
-  eptRights,
   type Format,
   type Gfn,
   type Gpa,
@@ -63,14 +61,13 @@ export const gpteGfn = (entry: Entry): Gfn =>
   gfn((entry.hi & FRAME_HI) * 0x100000 + (entry.lo >>> 12));
 
 /**
- * Access that the entry grants inside a page with role `page.role`: without D no write, so that the
- * first write comes to the walker.
+ * Access that an entry of this format grants inside a page: without D no write, so that the first write
+ * comes to the walker.
  */
-export function gpteAccess(page: ShadowPage, entry: Entry): number {
-  const { dirty, ept } = gpteFormat(page);
-  const clean = dirty !== 0 && !(entry.lo & dirty);
-  const rights = ept ? eptRights(entry.lo) : entryRights(entry.lo, entry.hi);
-  return (clean ? rights & ~ACC.write : rights) & roleAccess(page.role);
+export function gpteAccess(format: Format, page: ShadowPage, { lo, hi }: Entry): number {
+  const { dirty } = format;
+  const clean = dirty !== 0 && !(lo & dirty);
+  return rightsOf(format, lo, hi) & roleAccess(page.role) & (clean ? ~ACC.write : ACC.all);
 }
 
 /** Rights that the entry grants by itself. */

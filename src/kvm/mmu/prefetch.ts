@@ -39,7 +39,7 @@ export function prefetchAround(state: MmuState, context: MmuContext, sptep: Spte
       if (!state.guest.peekEntry(gpteAddress(page, i), gpteBytes(page), entry)) return;
       if (!isPrefetchable(entry, guestRules)) return;
       frame = gpteGfn(entry);
-      access = gpteAccess(page, entry);
+      access = gpteAccess(guestRules.format, page, entry);
     }
     if (!prefetchOne(state, context, page, i, frame, access)) return;
   }
@@ -57,8 +57,10 @@ export function recreateSpte(
 ): void {
   const entry = state.scratchEntry;
   if (!state.guest.peekEntry(gpteAddress(page, index), gpteBytes(page), entry)) return;
-  if (!isPrefetchable(entry, context.mode.guestRules)) return;
-  prefetchOne(state, context, page, index, gpteGfn(entry), gpteAccess(page, entry));
+  const { guestRules } = context.mode;
+  if (!isPrefetchable(entry, guestRules)) return;
+  const access = gpteAccess(guestRules.format, page, entry);
+  prefetchOne(state, context, page, index, gpteGfn(entry), access);
 }
 
 /**

@@ -37,12 +37,13 @@ export function syncSpte(
   if (format.isEmpty(oldLo, oldHi)) return "same";
   const entry: Entry = state.scratchEntry;
   if (!state.guest.peekEntry(gpteAddress(page, index), gpteBytes(page), entry)) return "gone";
-  if (!isPrefetchable(entry, context.mode.guestRules)) {
+  const { guestRules } = context.mode;
+  if (!isPrefetchable(entry, guestRules)) {
     dropSpte(state, sptep, reason);
     return "flush";
   }
   const frame = gpteGfn(entry);
-  const access = gpteAccess(page, entry);
+  const access = gpteAccess(guestRules.format, page, entry);
   if (format.isMmio(oldLo, oldHi)) {
     // A stale mark may be for a gfn that has memory by now: it must not get the new generation.
     const keep =
@@ -52,7 +53,7 @@ export function syncSpte(
     return "same";
   }
   // Without any right an EPT entry would be one that is not there.
-  const isNothing = access === 0 && context.mode.guestRules.format.ept;
+  const isNothing = access === 0 && guestRules.format.ept;
   if (frame !== page.gfnAt(index) || isNothing) {
     dropSpte(state, sptep, reason);
     return "flush";

@@ -55,9 +55,10 @@ export function walkGuest(
  * has made sure before.
  */
 function beyondTables(context: MmuContext, address: bigint): boolean {
+  if (!context.isNested) return false;
   const { levels, shift } = context.mode.guestRules.format;
   const bits = levels < 4 ? 32 : shift[levels]! + 9;
-  return context.isNested && address >> BigInt(bits) !== 0n;
+  return address >> BigInt(bits) !== 0n;
 }
 
 /** The walk that finds nothing at its first step. */

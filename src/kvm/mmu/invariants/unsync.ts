@@ -56,7 +56,7 @@ function leafDiffers(view: EntryView): string | undefined {
     return right ? undefined : `${view} is large, its gpte is another`;
   }
   const built = page.accessAt(view.index);
-  const now = gpteAccess(page, gpte);
+  const now = gpteAccess(gpteFormat(page), page, gpte);
   const kernel = (page.role & ROLE.cr0Wp) === 0 && (built & (ACC.write | ACC.user)) === ACC.write;
   const missing = now & ~built & ~ACC.write;
   // D cannot be set in a table that lies in a read-only slot, and a write is let through without.
