@@ -110,8 +110,11 @@ describe("zapping in the TDP MMU", () => {
   it("everything goes when the process exits", () => {
     const g = new TdpGuest();
     g.touch(0x9000, "write");
+    const [table] = g.vm.pagesOf(gfn(0)).filter(({ level }) => level === 1);
+    assert.notEqual(table!.parentPtes, 0);
     g.process.notifiers.release();
     g.verify("release");
     assert.deepEqual([g.vm.stats.pages_4k, g.vm.core.state.tdpMmu!.linkedPages], [0, 0]);
+    assert.deepEqual([table!.parentPtes, g.tlbs.get(g.first)!.size], [0, 0]);
   });
 });
