@@ -135,9 +135,13 @@ export class MmuState {
 
   /** The page whose sptes lie in the frame of this one (`page->private`). */
   pageOf(sptep: Sptep): ShadowPage {
-    const page = this.owners[(sptep >>> 9) - this.firstFrame];
+    const page = this.pageAt(sptep);
     if (!page) throw new Error(`word ${sptep} is in no shadow page`);
     return page;
+  }
+  /** The same, or undefined once it is freed. */
+  pageAt(sptep: Sptep): ShadowPage | undefined {
+    return this.owners[(sptep >>> 9) - this.firstFrame];
   }
   /** The shadow page in this host frame, if there is one. */
   pageInFrame(frame: Pfn): ShadowPage | undefined {

@@ -2,6 +2,7 @@ import { FROZEN_INVARIANT, GAUGE_INVARIANT, TDP_INVARIANTS } from "../../tdp/inv
 import type { MmuContext } from "../context";
 import { ENTRIES, type ShadowPage } from "../shadow-page";
 import type { MmuState } from "../state";
+import { ChangedEntries } from "./changed-entries";
 import { DIRTY_ENTRY_INVARIANT, DIRTY_TLB_INVARIANT } from "./dirty-log";
 import { EntryView } from "./entry-view";
 import { HOST_INVARIANTS, NOTIFIER_ENTRY_INVARIANT } from "./host-side";
@@ -17,7 +18,6 @@ import {
 import { SLOT_ENTRY_INVARIANT, SLOT_INVARIANTS, SLOT_PAGE_INVARIANT } from "./slots";
 import { SPTE_INVARIANTS, SPTE_STORE_INVARIANT } from "./sptes";
 import { TLB_INVARIANTS } from "./tlbs";
-import { UnchangedPages } from "./unchanged";
 import {
   SYNCED_ROOT_INVARIANT,
   TRACK_COUNT_INVARIANT,
@@ -84,29 +84,35 @@ export function checkInvariants(state: MmuState): string[] {
 }
 
 /** Checks from one whole check to the next. */
-const WHOLE = 128;
+const WHOLE = 256;
 
 /**
- * The same at every VM entry, at a price that a long run can pay: entries that are what they
- * were at the last check, in a page whose guest table is, are passed over, and what goes through
- * all of guest memory waits for the next whole check, one in `WHOLE`.
+ * The same at every VM entry, at a price that a long run can pay: entries that nobody has stored to since
+ * the last check are passed over, and what goes through all of guest memory waits for the next whole check,
+ * one in `WHOLE`.
  */
 export class Checker {
-  private readonly unchanged: UnchangedPages;
+  private readonly changed: ChangedEntries;
   private checks = 0;
 
   constructor(private readonly state: MmuState) {
-    this.unchanged = new UnchangedPages(state);
+    this.changed = new ChangedEntries(state);
   }
 
   check(): string[] {
-    const { state } = this;
+    const { state, changed } = this;
     const whole = this.checks++ % WHOLE === 0;
+    changed.begin();
     const entriesOf: EntriesOf = (page) => {
-      const changed = this.unchanged.changedIn(page);
-      return whole ? undefined : changed;
+      const some = changed.of(page);
+      return whole ? undefined : some;
     };
-    return [...checkPages(state, entriesOf), ...checkVm(state, whole ? [...VM, ...FRAMES] : VM)];
+    const found = [
+      ...checkPages(state, entriesOf),
+      ...checkVm(state, whole ? [...VM, ...FRAMES] : VM),
+    ];
+    state.writeLog = [];
+    return found;
   }
 }
 
