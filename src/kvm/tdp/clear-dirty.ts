@@ -24,22 +24,33 @@ function watchedBit(state: MmuState, root: ShadowPage): number {
 
 /**
  * Clears the marks of writing over a whole slot, with page-modification logging (PML): every page written
- * from now on is logged (kvm_tdp_mmu_clear_dirty_slot). True when TLBs must be flushed.
+ * from now on is logged (kvm_tdp_mmu_clear_dirty_slot). The caller flushes.
  */
-export function tdpClearDirtySlot(state: MmuState, slot: MemorySlot): boolean {
-  const range = { start: slot.baseGfn, end: gfn(slot.baseGfn + slot.npages), minLevel: 1 };
-  return visitRoots(state, slot.asId, "valid", (root) => {
-    const bit = watchedBit(state, root);
-    let any = false;
+export const tdpClearDirtySlot = (state: MmuState, slot: MemorySlot): void =>
+  clearInSlot(state, slot, 1, (root) => watchedBit(state, root));
+
+/**
+ * Takes W from every leaf of the slot of `minLevel` and above, so that each write shows
+ * (kvm_tdp_mmu_wrprot_slot). MMU-writable stays: the fast path may give W back. The caller flushes.
+ */
+export const tdpWriteProtectSlot = (state: MmuState, slot: MemorySlot, minLevel: number): void =>
+  clearInSlot(state, slot, minLevel, () => WRITABLE);
+
+function clearInSlot(
+  state: MmuState,
+  slot: MemorySlot,
+  minLevel: number,
+  bitOf: (root: ShadowPage) => number,
+): void {
+  const range = { start: slot.baseGfn, end: gfn(slot.baseGfn + slot.npages), minLevel };
+  visitRoots(state, slot.asId, "valid", (root) => {
+    const bit = bitOf(root);
     visitRange(state, root, range, (iter) => {
       while (iter.leaf && iter.lo & bit)
-        if (setTdpSpteShared(state, iter, iter.lo & ~bit, iter.hi)) {
-          any = true;
-          break;
-        }
+        if (setTdpSpteShared(state, iter, iter.lo & ~bit, iter.hi)) break;
       return false;
     });
-    return any;
+    return false;
   });
 }
 

@@ -4,35 +4,8 @@ import type { ShadowPage } from "../mmu/shadow-page";
 import { WRITABLE } from "../mmu/spte";
 import type { MmuState } from "../mmu/state";
 import { visitRoots } from "./roots";
-import { setTdpSpte, setTdpSpteShared } from "./set-spte";
+import { setTdpSpte } from "./set-spte";
 import { visitRange } from "./visit";
-
-/**
- * Takes W from every leaf of the slot of `minLevel` and above, so that each write shows
- * (kvm_tdp_mmu_wrprot_slot). MMU-writable stays: the fast path may give W back. True when TLBs must be
- * flushed before anybody relies on it.
- */
-export const tdpWriteProtectSlot = (
-  state: MmuState,
-  slot: MemorySlot,
-  minLevel: number,
-): boolean => {
-  const start = slot.baseGfn;
-  const end = gfn(start + slot.npages);
-  return visitRoots(state, slot.asId, "valid", (root) => {
-    let any = false;
-    visitRange(state, root, { start, end, minLevel }, (iter) => {
-      while (iter.leaf && iter.lo & WRITABLE)
-        if (setTdpSpteShared(state, iter, iter.lo & ~WRITABLE, iter.hi)) {
-          any = true;
-          break;
-        }
-      // The caller flushes: until the log is read nobody relies on it.
-      return false;
-    });
-    return any;
-  });
-};
 
 /**
  * The frame becomes a guest table whose writes must be seen: W and MMU-writable go from every leaf that

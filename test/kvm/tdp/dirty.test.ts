@@ -129,6 +129,14 @@ describe("dirty tracking in the TDP MMU", () => {
     assert.deepEqual(dirty(g), [0x3ff]);
   });
 
+  it("eager splitting goes on after the first large leaf", () => {
+    const g = new TdpGuest({ ...HUGE, knobs: { eagerPageSplit: true } });
+    for (const at of [0x203000, 0x403000, 0x605000]) g.touch(at, "write");
+    assert.equal(g.vm.stats.pages_2m, 3);
+    log(g, true);
+    assert.deepEqual([g.vm.stats.pages_2m, g.vm.stats.pages_4k], [0, 3 * 512]);
+  });
+
   it("eager splitting that finds no frame leaves the large leaf", () => {
     const g = new TdpGuest({ ...HUGE, mmuPages: 3, knobs: { eagerPageSplit: true } });
     g.touch(0x203000, "write");
@@ -188,11 +196,11 @@ describe("dirty tracking in the TDP MMU", () => {
     ] as const) {
       const g = new TdpGuest({ knobs: { eptad } });
       g.touch(0x9000, "write");
-      const { state } = g.vm.core;
-      const slot = g.vm.slots[0]!;
-      assert.equal(tdpClearDirtySlot(state, slot), true);
+      tdpClearDirtySlot(g.vm.core.state, g.vm.slots[0]!);
       assert.equal(g.leafAt(0x9000), after);
-      assert.equal(tdpClearDirtySlot(state, slot), false);
+      g.log.length = 0;
+      tdpClearDirtySlot(g.vm.core.state, g.vm.slots[0]!);
+      assert.deepEqual(g.events(CHANGES), [], "there is nothing left to clear");
     }
   });
 

@@ -1,7 +1,7 @@
 import { type Gfn, gfn, pagesPerLevel } from "../../../x86";
 import { LEAF_LEVELS, type MemorySlot } from "../../memslots";
-import { tdpClearDirtyMask, tdpClearDirtySlot } from "../../tdp/clear-dirty";
-import { tdpWriteProtectGfn, tdpWriteProtectSlot } from "../../tdp/write-protect";
+import { tdpClearDirtyMask, tdpClearDirtySlot, tdpWriteProtectSlot } from "../../tdp/clear-dirty";
+import { tdpWriteProtectGfn } from "../../tdp/write-protect";
 import { pteListEntries } from "../pte-list";
 import { rmapHead } from "../rmap";
 import type { Sptep } from "../spte";
