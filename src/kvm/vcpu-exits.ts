@@ -1,7 +1,6 @@
+import { EFER_INDEX } from "../x86";
 import type { MmuContext } from "./mmu/context";
 import type { VmCore } from "./vm-core";
-
-const EFER_INDEX = 0xc0000080;
 
 /** What a VMX exit reason is called under SVM, and whether the MMU handles it. */
 interface ExitRow {

@@ -66,7 +66,7 @@ export class ShadowRootsView {
 
   private roots(): ViewNode[] {
     return this.vm.vcpus.flatMap(({ id, mmu }) =>
-      [mmu.root, ...mmu.prevRoots].flatMap((root, slot) => this.rootNodes(id, slot, root)),
+      mmu.roots.flatMap((root, slot) => this.rootNodes(id, slot, root)),
     );
   }
 

@@ -59,7 +59,7 @@ export class UnsyncView {
 
   private roots(): ViewNode[] {
     return this.vm.vcpus.flatMap(({ id, mmu }) =>
-      [mmu.root, ...mmu.prevRoots].flatMap((root, slot) => {
+      mmu.roots.flatMap((root, slot) => {
         const held = slot === 0 ? `vcpu ${id}` : `vcpu ${id} · prev_roots[${slot - 1}]`;
         const isPae = root.kind === "pae";
         const pages = isPae ? root.pages : rootPages(root);

@@ -27,7 +27,7 @@ export function rootPageAt(
   slot: number,
 ): { readonly page: ShadowPage; readonly base: bigint } | undefined {
   const mmu = vm.vcpus[vcpu]?.mmu;
-  const root = mmu && [mmu.root, ...mmu.prevRoots][Math.floor(slot / SLOT)];
+  const root = mmu?.roots[Math.floor(slot / SLOT)];
   const quarter = slot % SLOT;
   if (root?.kind === "page" && quarter === 0) return { page: root.page, base: 0n };
   const page = root?.kind === "pae" ? root.pages[quarter] : undefined;
@@ -76,7 +76,7 @@ function heldBy(
   page: ShadowPage,
 ): readonly { readonly base: bigint; readonly id: string; readonly current: boolean }[] {
   return vm.vcpus.flatMap(({ mmu }, vcpu) =>
-    [mmu.root, ...mmu.prevRoots].flatMap((root, slot) => {
+    mmu.roots.flatMap((root, slot) => {
       const held = (base: bigint, quarter: number) => ({
         base,
         id: rootId(vcpu, slot, quarter),

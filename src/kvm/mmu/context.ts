@@ -14,13 +14,10 @@ import { KvmMmu, type MmuMode } from "./kvm-mmu";
 import { MemoryCaches } from "./memory-caches";
 import { REQUEST, type Request } from "./requests";
 import { ROLE, roleLevel } from "./role";
-import type { Root } from "./root";
+import { PAE_LEVELS, type Root } from "./root";
 import type { Sptep } from "./spte";
 import { newVcpuStats, type VcpuStats } from "./stats";
 import { newWriteRun } from "./write-run";
-
-/** A guest that does not page has a PAE root under shadow paging; roots of TDP have more levels. */
-const PAE_LEVELS = 3;
 
 /** The last translation that turned out to be mmio (`mmio_gva`, `mmio_gfn`, `mmio_access`, `mmio_gen`). */
 export interface MmioCache {
@@ -118,6 +115,10 @@ export class MmuContext {
     if (this.nestedMode) this.nestedMode = mode;
     else this.mmu.mode = mode;
   }
+  /** Of the MMU in use. */
+  get roots(): readonly Root[] {
+    return this.mmu.roots;
+  }
   /** All there are, each with roots of its own. */
   get mmus(): readonly KvmMmu[] {
     return this.guestMmu ? [this.rootMmu, this.guestMmu] : [this.rootMmu];
@@ -135,7 +136,10 @@ export class MmuContext {
   get direct(): boolean {
     return (this.mode.rootRole & ROLE.direct) !== 0;
   }
-  /** Two-dimensional: the guest's tables are the hardware's affair, whatever its mode. */
+  /**
+   * Two-dimensional: the guest's tables are the hardware's affair, whatever its mode. A guest that does not
+   * page has a PAE root under shadow paging; roots of TDP have more levels.
+   */
   get tdp(): boolean {
     return this.isNested || (this.direct && roleLevel(this.mode.rootRole) > PAE_LEVELS);
   }

@@ -2,6 +2,8 @@ import type { ShadowPage } from "./shadow-page";
 
 /** Entries of a PAE root: the four words a processor loads as PDPTEs. */
 export const PAE_ROOTS = 4;
+/** Levels of a PAE root: the four words, and the pages behind them one lower. */
+export const PAE_LEVELS = 3;
 
 /**
  * A root slot of a vCPU: the current one or one of the cached ones.

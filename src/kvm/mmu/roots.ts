@@ -18,7 +18,7 @@ import { type KvmMmu, PREV_ROOTS } from "./kvm-mmu";
 import { makePagesAvailable } from "./make-room";
 import { dropMmioCache } from "./mmio";
 import { ROLE, type RoleWord, roleLevel, withLevel, withQuadrant } from "./role";
-import { NO_ROOT, PAE_ROOTS, type Root, rootPages } from "./root";
+import { NO_ROOT, PAE_LEVELS, PAE_ROOTS, type Root, rootPages } from "./root";
 import type { ShadowPage } from "./shadow-page";
 import { pfnHi, pfnLo, spteValue } from "./spte";
 import type { MmuState } from "./state";
@@ -27,9 +27,6 @@ import { commitZap, type InvalidList, prepareZap } from "./zap";
 
 /** Present bit: the only one a PAE PDPTE of ours has. */
 const PDPTE_PRESENT = 1;
-
-/** Levels of a PAE root: the four words, and the pages behind them one lower. */
-const PAE_LEVELS = 3;
 
 /** Gives the vCPU a root for its present registers and syncs it (kvm_mmu_load). */
 export function loadRoots(state: MmuState, context: MmuContext): void {

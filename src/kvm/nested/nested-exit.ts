@@ -1,4 +1,4 @@
-import { EPT_QUALIFICATION, NPF, PFEC } from "../../x86";
+import { ACC, EPT_QUALIFICATION, NPF, PFEC } from "../../x86";
 import type { MmuContext } from "../mmu/context";
 import { invalidateAddress } from "../mmu/invlpg";
 import type { MmuState } from "../mmu/state";
@@ -69,11 +69,11 @@ const asked = (error: number): number =>
   (error & PFEC.write ? EPT_QUALIFICATION.write : 0) |
   (error & PFEC.fetch ? EPT_QUALIFICATION.fetch : 0);
 
-/** Bits 5:3. */
+/** Bits 5:3; in EPT U stands for readable. */
 const granted = (rights: number): number =>
-  (rights & 4 ? EPT_QUALIFICATION.readable : 0) |
-  (rights & 2 ? EPT_QUALIFICATION.writable : 0) |
-  (rights & 1 ? EPT_QUALIFICATION.executable : 0);
+  (rights & ACC.user ? EPT_QUALIFICATION.readable : 0) |
+  (rights & ACC.write ? EPT_QUALIFICATION.writable : 0) |
+  (rights & ACC.exec ? EPT_QUALIFICATION.executable : 0);
 
 /** A violation invalidates the ngpa in every context of the same table (nested_ept_invalidate_addr; SDM 3C 28.4.3.1). */
 function invalidateTwins(state: MmuState, context: MmuContext, eptp: bigint, ngpa: bigint): void {

@@ -1,14 +1,12 @@
 import { hpaOf, type Pfn } from "../../x86";
 import type { KvmMmu } from "../mmu/kvm-mmu";
 import { roleLevel } from "../mmu/role";
+import { PAE_LEVELS } from "../mmu/root";
 import { pfnHi, pfnLo } from "../mmu/spte";
 import type { MmuState } from "../mmu/state";
 
 /** P, W, U and A: unlike the words of a root of 3 levels, these are read as entries of a longer one. */
 export const SPECIAL_ROOT_BITS = 0x27;
-
-/** Levels of the tables that `pae_root` stands in for. */
-const PAE_LEVELS = 3;
 
 /**
  * What the hardware begins with when L1's nested page tables have two or three levels and the host's four

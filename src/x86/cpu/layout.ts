@@ -228,6 +228,8 @@ export const CR4 = {
   SMAP: 1n << 21n,
   PKE: 1n << 22n,
 } as const;
+/** MSR number of EFER. */
+export const EFER_INDEX = 0xc0000080;
 export const EFER = {
   SCE: 1n << 0n,
   LME: 1n << 8n,

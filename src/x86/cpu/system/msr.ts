@@ -1,4 +1,4 @@
-import { S, SEG, SEG_BYTES, SEG_FIELD } from "../layout";
+import { EFER_INDEX, S, SEG, SEG_BYTES, SEG_FIELD } from "../layout";
 import { isCanonicalBase } from "./attempt";
 import type { SysResult, SystemContext } from "./context";
 import { writeEfer } from "./control-registers";
@@ -28,8 +28,6 @@ const zero: MsrRow = {
   read: () => 0n,
   write: (_, value) => (value === 0n ? undefined : refused),
 };
-
-const EFER_INDEX = 0xc0000080;
 
 /** The registers that are the processor's own (SDM 4 table 2-2, APM 2 appendix A). */
 const ROWS: ReadonlyMap<number, MsrRow> = new Map<number, MsrRow>([
