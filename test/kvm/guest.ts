@@ -116,6 +116,7 @@ export class Guest {
       memorySize: pages * 4096,
       userspaceAddr: hva(at),
     });
+    this.stepped(`slot ${id}: ${pages} pages at gfn 0x${gfn.toString(16)}, flags ${flags}`);
     return outcome.kind === "done" ? outcome.change : outcome.errno;
   }
 
