@@ -1,20 +1,10 @@
 import assert from "node:assert/strict";
 import { GUEST_HVA } from "../../src/host";
-import type { MemoryRegion } from "../../src/kvm";
-import { gfn, gpa, hva } from "../../src/x86";
+import { gfn, hva } from "../../src/x86";
 import { checked } from "./checked";
 import { Guest } from "./guest";
+import { MIB, region } from "./region";
 import { touchedGuest } from "./tables";
-
-const MIB = 0x100000;
-const region = (change: Partial<MemoryRegion>): MemoryRegion => ({
-  slot: 1,
-  flags: 0,
-  guestPhysAddr: gpa(64 * MIB),
-  memorySize: MIB,
-  userspaceAddr: hva(GUEST_HVA),
-  ...change,
-});
 
 describe("KVM_SET_USER_MEMORY_REGION", () => {
   it("F-158 creates, changes flags, moves and deletes; the generation tells how often", () => {

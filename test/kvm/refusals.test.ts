@@ -12,17 +12,8 @@ import {
 import { gpa, hva } from "../../src/x86";
 import { checked } from "./checked";
 import { Guest, type GuestOptions } from "./guest";
+import { MIB, region } from "./region";
 import { vmWithoutVcpus } from "./without-vcpus";
-
-const MIB = 0x100000;
-const region = (change: Partial<MemoryRegion>): MemoryRegion => ({
-  slot: 1,
-  flags: 0,
-  guestPhysAddr: gpa(64 * MIB),
-  memorySize: MIB,
-  userspaceAddr: hva(GUEST_HVA),
-  ...change,
-});
 
 /** What is asked, the errno, and words of the sentence. */
 const REGIONS: readonly (readonly [string, Partial<MemoryRegion>, string, RegExp])[] = [

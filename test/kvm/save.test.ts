@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { performHostAction } from "../../src/host";
 import { CR0 } from "../../src/x86";
+import { assertContinues, type Step } from "./continues";
 import { Guest } from "./guest";
 import { touchedGuest } from "./tables";
 
 /** A run that meets most of the MMU: unsync, sync, emulation, mmio, two roots, WP, host events, modes. */
-const SCRIPT: readonly ((g: Guest) => unknown)[] = [
+const SCRIPT: readonly Step<Guest>[] = [
   (g) => g.entry(0x4030, 0x4067).entry(0x4038, 0x3067).entry(0x4040, 0xd0000067),
   (g) => g.write(0, 0x6028, 0xb067),
   (g) => g.read(0, 0x8000),
@@ -32,40 +33,10 @@ const SCRIPT: readonly ((g: Guest) => unknown)[] = [
   (g) => g.movCr0(g.cpu.cr0 | CR0.WP),
 ];
 
-const registers = (g: Guest) => {
-  const { cr0, cr3, cr4, efer, cpl, ac } = g.cpu;
-  return { cr0, cr3, cr4, efer, cpl, ac };
-};
-const everything = (g: Guest) => ({
-  vm: g.vm.save(),
-  process: g.process.save(),
-  host: g.host.save(),
-  registers: registers(g),
-  tlb: [...g.cpu.tlb],
-});
-
 describe("save and restore", () => {
   it("F-017 a run that is stopped, restored into another machine and continued ends the same", function () {
     this.timeout(30_000);
-    for (let half = 1; half < SCRIPT.length; half += 2) {
-      const whole = touchedGuest();
-      for (const step of SCRIPT) step(whole);
-
-      const first = touchedGuest();
-      for (const step of SCRIPT.slice(0, half)) step(first);
-      const saved = structuredClone(everything(first));
-
-      const second = new Guest();
-      second.enter();
-      second.process.restore(saved.process);
-      second.host.restore(saved.host);
-      Object.assign(second.cpu, saved.registers);
-      second.vm.restore(saved.vm);
-      second.cpu.tlb.clear();
-      for (const [key, entry] of saved.tlb) second.cpu.tlb.set(key, entry);
-      assert.deepEqual(second.vm.check(second.vcpu), [], `restored after ${half} steps`);
-      for (const step of SCRIPT.slice(half)) step(second);
-      assert.deepEqual(everything(second), everything(whole), `continued after ${half} steps`);
-    }
+    for (let half = 1; half < SCRIPT.length; half += 2)
+      assertContinues(SCRIPT, half, touchedGuest, () => new Guest().enter());
   });
 });

@@ -1,13 +1,13 @@
-import assert from "node:assert/strict";
 import { performHostAction } from "../../../src/host";
 import { CR0, CR4, EFER, gfn } from "../../../src/x86";
+import { assertContinues, type Step } from "../continues";
 import { type NestedGuest, nestedGuest } from "./nested-guest";
 
 const LONG = { cr0: CR0.PE | CR0.PG | CR0.WP, cr4: CR4.PAE, efer: EFER.LMA | EFER.LME | EFER.NX };
 const PAE = { ncr3: 0x30000, hcr0: LONG.cr0, hcr4: CR4.PAE, l1Efer: EFER.NX };
 
 /** L2 and L1 in turns, through tables of four levels and of three, with exits, unsync tables and host events. */
-const SCRIPT: readonly ((g: NestedGuest) => unknown)[] = [
+const SCRIPT: readonly Step<NestedGuest>[] = [
   (g) => g.entry(0x30000, 0x31001).entry(0x31000, 0x23007),
   (g) => g.enterL2(),
   (g) => g.write(0, 0x5000, 1),
@@ -29,41 +29,9 @@ const SCRIPT: readonly ((g: NestedGuest) => unknown)[] = [
   (g) => g.read(0, 0x6008),
 ];
 
-const registers = ({ cpu }: NestedGuest) => {
-  const { cr0, cr3, cr4, efer, cpl } = cpu;
-  return { cr0, cr3, cr4, efer, cpl };
-};
-const everything = (g: NestedGuest) => ({
-  vm: g.vm.save(),
-  process: g.process.save(),
-  host: g.host.save(),
-  registers: registers(g),
-  exit: g.vcpu.nestedExit,
-  tlb: [...g.cpu.tlb],
-});
-
 describe("save and restore of a nested guest", () => {
   it("F-035 a run that is restored into another machine and continued ends the same", function () {
     this.timeout(30_000);
-    for (let half = 1; half < SCRIPT.length; half++) {
-      const whole = nestedGuest();
-      for (const step of SCRIPT) step(whole);
-
-      const first = nestedGuest();
-      for (const step of SCRIPT.slice(0, half)) step(first);
-      const saved = structuredClone(everything(first));
-
-      const second = nestedGuest();
-      second.process.restore(saved.process);
-      second.host.restore(saved.host);
-      Object.assign(second.cpu, saved.registers);
-      second.vm.restore(saved.vm);
-      second.cpu.tlb.clear();
-      for (const [key, entry] of saved.tlb) second.cpu.tlb.set(key, entry);
-      const entering = second.vcpu.mmu.requests === 0 ? second.vcpu : undefined;
-      assert.deepEqual(second.vm.check(entering), [], `restored after ${half} steps`);
-      for (const step of SCRIPT.slice(half)) step(second);
-      assert.deepEqual(everything(second), everything(whole), `continued after ${half} steps`);
-    }
+    for (let half = 1; half < SCRIPT.length; half++) assertContinues(SCRIPT, half, nestedGuest);
   });
 });
