@@ -12,6 +12,12 @@ export type HostAnswer =
 
 export const done = (text: string): HostAnswer => ({ ok: true, text });
 export const notDone = (why: string): HostAnswer => ({ ok: false, why });
+/** KVM or the host does not do it: why, with the errno where there is one. */
+export const refusedBy = (reason: string, errno?: string): HostAnswer =>
+  notDone(asSentence(errno ? `${reason} (${errno})` : reason));
+
+export const asSentence = (text: string): string =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 export const NO_HOST =
   'There is no host under the guest with "mmu": "none": start with "mmu": "shadow".';
@@ -49,7 +55,7 @@ export function performAction(action: string, address: string, scope: Scope): Ho
     return notDone(`${address} is no address: give one, gpa:0x3000 say.`);
   const before = leafCount(scope);
   const outcome = host.perform(known.action, hva(Number(at.value.value)));
-  if (outcome.kind === "refused") return notDone(`${outcome.reason}.`);
+  if (outcome.kind === "refused") return refusedBy(outcome.reason);
   const page = at.value.value & ~0xfffn;
   const what = outcome.note ?? `hva 0x${page.toString(16)} ${HOST_ACTIONS[known.action].did}`;
   const gone = before - leafCount(scope);

@@ -9,6 +9,7 @@ import {
   notDone,
   offeredActions,
   performAction,
+  refusedBy,
 } from "./host-action";
 
 /** A command about the host as a whole. */
@@ -52,7 +53,7 @@ const VERBS: Readonly<Record<string, HostVerb>> = {
         return notDone(`"${argument}" is no size: give one such as 16M, or none.`);
       const refusal = host.limit(bytes);
       return refusal
-        ? notDone(`${refusal.text}.`)
+        ? refusedBy(refusal.text)
         : done(bytes === undefined ? "The host has no limit." : `The host has ${argument}.`);
     },
   },

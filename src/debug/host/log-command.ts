@@ -3,7 +3,7 @@ import { gpaOf, PAGE_SIZE } from "../../x86";
 import type { Scope } from "../expression/scope";
 import { type CommandRow, helpText } from "./command-row";
 import { dirtyRuns, runText } from "./dirty-runs";
-import { done, type HostAnswer, NO_HOST, notDone } from "./host-action";
+import { done, type HostAnswer, NO_HOST, notDone, refusedBy } from "./host-action";
 
 /** A command about the dirty log of a slot, or of the VM. */
 interface LogVerb {
@@ -29,7 +29,7 @@ const VERBS: Readonly<Record<string, LogVerb>> = {
       "takes the dirty pages (KVM_GET_DIRTY_LOG), which clears them unless that is done by hand",
     run(vm, slot) {
       const bitmap = vm.getDirtyLog(slot.id);
-      if (!(bitmap instanceof Uint32Array)) return notDone(`${bitmap.reason}.`);
+      if (!(bitmap instanceof Uint32Array)) return refusedBy(bitmap.reason, bitmap.errno);
       return done(runsText(slot, bitmap));
     },
   },
@@ -40,7 +40,9 @@ const VERBS: Readonly<Record<string, LogVerb>> = {
       const bitmap = slot.dirtyBitmap?.slice() ?? new Uint32Array(0);
       const range = { slot: slot.id, firstPage: 0, numPages: slot.npages, bitmap };
       const refusal = vm.clearDirtyLog(range);
-      return refusal ? notDone(`${refusal.reason}.`) : done(`Cleared: ${runsText(slot, bitmap)}`);
+      return refusal
+        ? refusedBy(refusal.reason, refusal.errno)
+        : done(`Cleared: ${runsText(slot, bitmap)}`);
     },
   },
 };
@@ -87,7 +89,7 @@ function setLogging(vm: Vm, slot: MemorySlot, on: boolean): HostAnswer {
     memorySize: npages * PAGE_SIZE,
     userspaceAddr,
   });
-  if (outcome.kind === "refused") return notDone(`${outcome.reason}.`);
+  if (outcome.kind === "refused") return refusedBy(outcome.reason, outcome.errno);
   return done(`Slot ${id} ${on ? "logs dirty pages" : "logs no more"}.`);
 }
 
@@ -96,7 +98,9 @@ function protect(vm: Vm, how: string): HostAnswer {
   if (flags === undefined)
     return notDone(`"${how}" is no way to protect: choose ${Object.keys(PROTECT).join(", ")}.`);
   const refusal = vm.setManualProtect(flags);
-  return refusal ? notDone(`${refusal.reason}.`) : done(`Dirty pages are protected: ${how}.`);
+  return refusal
+    ? refusedBy(refusal.reason, refusal.errno)
+    : done(`Dirty pages are protected: ${how}.`);
 }
 
 function runsText(slot: MemorySlot, bitmap: Uint32Array): string {

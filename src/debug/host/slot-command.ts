@@ -13,7 +13,7 @@ import { oneLine } from "../expression/problem";
 import type { Scope } from "../expression/scope";
 import { numberOf } from "../expression/value";
 import { type CommandRow, helpText } from "./command-row";
-import { done, type HostAnswer, NO_HOST, notDone } from "./host-action";
+import { asSentence, done, type HostAnswer, NO_HOST, notDone, refusedBy } from "./host-action";
 
 /** A command about memslots; `words` are those after its name. */
 interface SlotVerb {
@@ -149,11 +149,9 @@ function physical(text: string, scope: Scope): number | string {
 }
 
 function told(outcome: SlotOutcome, sentence: () => string): HostAnswer {
-  if (outcome.kind === "refused") return notDone(asSentence(outcome.text));
+  if (outcome.kind === "refused") return refusedBy(outcome.text);
   return done([sentence(), ...(outcome.advice ? [outcome.advice] : [])].map(asSentence).join(" "));
 }
-
-const asSentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 function whereIs(id: number, { machine }: Scope): string {
   const slot = machine.vm?.slots.find((each) => each.id === id);
