@@ -59,12 +59,14 @@ describe("CR3 and TLB instructions", () => {
     assert.equal(g.spte(sp(3, 5)), NP);
   });
 
-  it("F-121 a flush of another PCID frees its cached root", () => {
+  it("F-121 a flush of another PCID frees its cached root, and no other", () => {
     const g = tagged();
     g.movCr3(0xa002, true);
-    assert.equal(g.vcpu.prevRoots[0]?.gfn, 1);
+    g.movCr3(0xa003, true);
+    const cached = (): (number | undefined)[] => g.vcpu.prevRoots.map((page) => page?.gfn);
+    assert.deepEqual(cached(), [0xa, 1, undefined]);
     g.invpcid(1, 1, 0n);
-    assert.equal(g.vcpu.prevRoots[0], undefined);
+    assert.deepEqual(cached(), [0xa, undefined, undefined]);
   });
 
   it("F-122 INVPCID 0 syncs one address, 2 and 3 everything", () => {
