@@ -41,7 +41,7 @@ describe("the views under other engines", function () {
   let workspace;
 
   before(async function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     const { file } = packageExtension();
     workspace = workspaceWith({ tdp: { mmu: "ept" }, first: { mmu: "shadow", era: "2010" } });
     server = await startServer({ settings: stillSettings, vsix: [file] });

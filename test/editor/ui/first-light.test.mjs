@@ -29,7 +29,7 @@ describe("first light, from the installed package", function () {
   let workbench;
 
   before(async function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     const { file } = packageExtension();
     server = await startServer({ settings: stillSettings, vsix: [file] });
     browser = await launchBrowser();
