@@ -78,6 +78,17 @@ describe("sync", () => {
     assert.equal(g.vm.stats.mmu_unsync, 0);
   });
 
+  it("F-090 F-105 an mmio mark goes with the gpte it was made for", () => {
+    const g = unsynced();
+    g.entry(0x4040, 0xd0000067);
+    assert.equal(g.read(3, 0x8000).kind, "device");
+    assert.notEqual(g.spte(sp(3, 8)), NP);
+    g.write(0, 0x6040, 0);
+    g.movCr3(0x1000);
+    assert.equal(g.spte(sp(3, 8)), NP);
+    assert.deepEqual(g.read(3, 0x8000), { kind: "fault", error: 4, cr2: 0x8000n });
+  });
+
   it("F-090 a table that is in sync leaves no mark on those above it", () => {
     const g = touchedGuest(checked).entry(0x3008, 0x4067);
     g.read(3, 0x205000);
