@@ -45,6 +45,16 @@ const HARMLESS = [
     "nobody takes what the walk answers, but for one flush more before mmu_lock is dropped",
   ],
   [
+    "f55f6be4",
+    "clear-dirty.ts: a leaf of a slot that begins to log asks for a flush",
+    "as in age.ts: the caller flushes in any case",
+  ],
+  [
+    "a96f297d",
+    "unsync.ts: a page without unsync children is searched for them",
+    "it has no mark, so that nothing is found",
+  ],
+  [
     "4062f600",
     "visit.ts: what was flushed before the lock was dropped is owed again",
     "the walk, or its caller, flushes once more than it need",

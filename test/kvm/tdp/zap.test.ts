@@ -68,6 +68,8 @@ describe("zapping in the TDP MMU", () => {
     assert.equal(g.vm.stats.pages_4k, 1);
     g.vcpu.enter();
     g.verify("the root is empty");
+    const { grace } = g.vm.core.state;
+    assert.deepEqual([grace.occupied, grace.pending], [false, 0], "its pages are free");
     assert.equal(g.touch(0x5000, "read", other), "ok");
     assert.equal(other.vcpu.mmu.stats.pf_taken, 1);
   });
