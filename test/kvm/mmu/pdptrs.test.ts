@@ -29,6 +29,8 @@ describe("PDPTRs", () => {
       const g = paeGuest().entry(0x1028, 0x4001);
       step(g);
       assert.equal(loaded(g), true);
+      // What the processor itself walks by, where the second dimension is the hypervisor's.
+      assert.deepEqual([...g.cpu.pdptes], [0x2001, 0, 0x4001, 0, 0, 0, 0, 0]);
     });
 
   const others: readonly (readonly [string, (g: Guest) => unknown])[] = [

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { GUEST_HVA } from "../../../src/host";
 import { gfn } from "../../../src/x86";
 import { NP, sp } from "../tables";
 import { TdpGuest } from "./tdp-guest";
@@ -77,5 +78,13 @@ describe("the TDP MMU", () => {
     const huge = new TdpGuest({ backing: { kind: "anonymous", writable: true, thp: true } });
     assert.equal(huge.touch(0x203000, "write"), "ok");
     assert.deepEqual([huge.vm.stats.pages_2m, huge.vm.stats.remote_tlb_flush], [1, 0]);
+  });
+
+  it("F-081 a frame that four levels do not reach has no leaf", () => {
+    const g = new TdpGuest({ hostPhysicalBits: 52 });
+    g.touch(0x9000, "write");
+    assert.equal(g.vm.leavesOf(gfn(9)).length, 1);
+    assert.equal(g.setSlot(1, 2 ** 36, 0x10, GUEST_HVA), "create");
+    assert.deepEqual(g.vm.leavesOf(gfn(2 ** 36 + 9)), []);
   });
 });
