@@ -86,17 +86,12 @@ export function registerSlotCommands(
   };
   const onSlot =
     (ask: Ask) =>
-    async (row: Row | undefined = selectedRow(slotsOnly)): Promise<void> => {
+    async (given?: Row): Promise<void> => {
+      const row = given ?? selectedRow(slotsOnly) ?? (await chosenSlot(slotsOnly));
       const id = row && /^memslots\/(\d+)/.exec(row.node.id)?.[1];
-      const { node } = (row?.parent ?? row) || {};
-      if (sessions.state !== "stopped" || id === undefined || !node) {
-        await vscode.window.showInformationMessage(
-          "Select a slot in Memslots first, while the guest stands still.",
-        );
-        return;
-      }
-      const gpa = node.memoryReference ?? "gpa:0x0";
-      await tell(await ask({ id, gpa, description: node.description }));
+      if (!row || id === undefined) return;
+      const { memoryReference: gpa = "gpa:0x0", description } = topOf(row).node;
+      await tell(await ask({ id, gpa, description }));
     };
   return vscode.Disposable.from(
     vscode.commands.registerCommand("penumbra.createSlot", async () => tell(await newSlot())),
@@ -104,6 +99,20 @@ export function registerSlotCommands(
       vscode.commands.registerCommand(id, onSlot(ask)),
     ),
   );
+}
+
+const topOf = (row: Row): Row => (row.parent ? topOf(row.parent) : row);
+
+/** Which slot, where no row says so: the palette knows what is selected, not what has the focus. */
+async function chosenSlot(trees: readonly GuestTree[]): Promise<Row | undefined> {
+  const rows = (await Promise.all(trees.map((tree) => tree.getChildren()))).flat();
+  const items = rows.map((row) => ({
+    label: row.node.label,
+    description: row.node.description,
+    row,
+  }));
+  const chosen = await vscode.window.showQuickPick(items, { title: "Which Slot?" });
+  return chosen?.row;
 }
 
 async function newSlot(): Promise<string | undefined> {

@@ -105,6 +105,10 @@ describe("the views under other engines", function () {
   it("a slot is made, refused a place that is taken, made to log, and deleted from its row", async () => {
     await workbench.setExpanded("Sptes", false);
     await workbench.setExpanded("Memslots", true);
+    // From the palette no row says which slot is meant.
+    await workbench.command("Penumbra: Get Dirty Log");
+    await workbench.pick((label) => label.startsWith("slot 0"), "slot 0");
+    await workbench.waitForNotification(/Slot 0 keeps no dirty log: set its flag 1 \(ENOENT\)/);
     await workbench.paneAction("Memslots", "New Slot…");
     await workbench.answerStep("New Slot (1/3)", "gpa:0x8000000");
     await workbench.answerStep("New Slot (2/3)", "2M");
