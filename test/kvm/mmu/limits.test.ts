@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { OF_2010 } from "../../../src/kvm";
 import { changeMaxPages } from "../../../src/kvm/mmu/make-room";
 import { PageHash } from "../../../src/kvm/mmu/page-lists";
 import { ShadowPage } from "../../../src/kvm/mmu/shadow-page";
@@ -84,6 +85,20 @@ describe("limits", () => {
     g.read(3, 0x5000);
     g.cpu.cpl = 0;
     assert.equal(g.vcpu.pageFault(0x7008n, 3).kind, "emulate");
+  });
+
+  it("F-080 in 2010 use of the entry that was stored last shows that it is a table", () => {
+    for (const [used, floods] of [
+      [true, 0],
+      [false, 1],
+    ] as const) {
+      const g = touchedGuest({ ...checked, profile: OF_2010 });
+      for (const [i, frame] of [0xa, 0xb, 0xc, 0xd].entries()) {
+        g.entry(frame * 0x1000, frame).emulatedStore(0x4030 + 8 * i, frame * 0x1000 + 0x67);
+        if (used) g.read(3, 0x6000 + 0x1000 * i);
+      }
+      assert.equal(g.vm.stats.mmu_flooded, floods, `used: ${used}`);
+    }
   });
 
   it("F-080 F-087 odd stores to a table zap its page", () => {

@@ -77,6 +77,8 @@ describe("sptes", () => {
     assert.ok(x86Of2012.isVolatile(0x9c67, 1));
     assert.ok(x86Of2012.isVolatile(0x9405, 1));
     assert.ok(!x86Of2012.isVolatile(0x9425, 1));
+    // Without A bits, and without W to come back, there is nothing that changes by itself.
+    assert.ok(!eptOf2012.isVolatile(0x9077, 1));
     assert.ok(x86Of2012.losesWrite(0x9c67, 1, 0x9c65, 1));
     assert.ok(!x86.losesWrite(0x9e67, 1, 0x9e65, 1));
   });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { GUEST_HVA } from "../../../src/host";
+import { GUEST_HVA, performHostAction } from "../../../src/host";
 import { OF_2012 } from "../../../src/kvm/profile";
-import { ALLOW, gfn } from "../../../src/x86";
+import { ALLOW, gfn, hva } from "../../../src/x86";
 import { checked } from "../checked";
 import type { Guest } from "../guest";
 import { NP, sp, touchedGuest } from "../tables";
@@ -87,6 +87,20 @@ describe("sync", () => {
     g.movCr3(0x1000);
     assert.equal(g.spte(sp(3, 8)), NP);
     assert.deepEqual(g.read(3, 0x8000), { kind: "fault", error: 4, cr2: 0x8000n });
+  });
+
+  it("the use that an spte has seen is told to the host when its new value has no A, as in 2012", () => {
+    const g = unsynced({ ...checked, profile: OF_2012 }).entry(0x4040, 0xc025);
+    const at = hva(GUEST_HVA + 0xc000);
+    g.read(3, 0x8000);
+    performHostAction(g.process, g.trace, "age", at);
+    g.cpu.flushTlb();
+    g.read(3, 0x8000);
+    assert.equal(g.process.page(at)?.accessed, false);
+    g.write(0, 0x6040, 0xc021);
+    g.movCr3(0x1000);
+    assert.equal(g.spte(sp(3, 8)) & 0x21n, 1n);
+    assert.equal(g.process.page(at)?.accessed, true);
   });
 
   it("F-090 a table that is in sync leaves no mark on those above it", () => {
