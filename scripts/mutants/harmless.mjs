@@ -8,6 +8,23 @@ const HARMLESS = [
     "fault-state.ts: hugePageDisallowed begins as true",
     "adjustLevel sets it before anybody looks",
   ],
+  ["7bb88256", "fault-state.ts: hugePageDisallowed is true at each fault's begin", "the same"],
+  [
+    "eb8fb37a",
+    "fault-state.ts: the address begins as nothing",
+    "each fault begins with its own before anybody looks",
+  ],
+  [
+    "3a970d5e",
+    "fast-page-fault.ts: a fault with RSVD may take the fast path",
+    "such a fault is of an mmio mark, and the fast path leaves alone what is not present",
+  ],
+  [
+    "3e776208",
+    "map.ts: a mark is as write-protected as what was made before it",
+    "then pages of its gfn are looked for, of which a gfn in no slot has none, and it is emulated as well",
+  ],
+  ["c06ea09f", "walk-guest.ts: steps of a walk are told although nobody listens", "nobody listens"],
   [
     "0803628b",
     "shadow-page.ts: no word of the bitmap is passed over",

@@ -278,9 +278,13 @@ export class Workbench {
 
   /** An entry of a tree row's context menu. */
   async rowMenu(title, text, name) {
-    // A tooltip of the row that the mouse happens to rest on would be in the way.
-    await this.page.mouse.move(1, 1);
-    await this.page.locator(".workbench-hover").first().waitFor({ state: "hidden" });
+    // A tooltip of the row that the mouse happens to rest on would be in the way. One that comes late goes
+    // with the next movement only.
+    await expectSoon(async () => {
+      await this.page.mouse.move(1, 1);
+      await this.page.mouse.move(9, 1);
+      return (await this.page.locator(".workbench-hover:visible").count()) === 0;
+    }, "no tooltip");
     await this.rows(title).filter({ hasText: text }).first().click({ button: "right" });
     // The menu takes no click in the moment after it opened.
     await this.page.locator(".monaco-menu").getByRole("menuitem", { name }).hover();
