@@ -80,6 +80,17 @@ describe("the TDP MMU", () => {
     assert.deepEqual([huge.vm.stats.pages_2m, huge.vm.stats.remote_tlb_flush], [1, 0]);
   });
 
+  it("F-081 the leaves of a slot are counted by size", () => {
+    const g = new TdpGuest({ backing: { kind: "anonymous", writable: true, thp: true } });
+    assert.equal(g.setSlot(1, 0x8000, 0x10, GUEST_HVA + 0x401000), "create");
+    for (const at of [0x203000, 0x8000000, 0x8001000]) g.touch(at, "read");
+    const counts = g.vm.slots.map((slot) => g.vm.countsOf(slot).byLevel);
+    assert.deepEqual(counts, [
+      [0, 1, 0],
+      [2, 0, 0],
+    ]);
+  });
+
   it("F-081 a frame that four levels do not reach has no leaf", () => {
     const g = new TdpGuest({ hostPhysicalBits: 52 });
     g.touch(0x9000, "write");
