@@ -16,8 +16,9 @@ export const notDone = (why: string): HostAnswer => ({ ok: false, why });
 export const refusedBy = (reason: string, errno?: string): HostAnswer =>
   notDone(asSentence(errno ? `${reason} (${errno})` : reason));
 
+/** With a capital and a full stop; what an address is an address of is a name, and stays as it is. */
 export const asSentence = (text: string): string =>
-  `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+  /^[gh][pv]a\b/.test(text) ? `${text}.` : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 export const NO_HOST =
   'There is no host under the guest with "mmu": "none": start with "mmu": "shadow".';
