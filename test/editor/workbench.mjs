@@ -246,6 +246,7 @@ export class Workbench {
         return false;
       },
       async () => `${matches} in ${title}: ${await this.texts(title)}`,
+      40_000,
     );
   }
 
