@@ -19,7 +19,7 @@ import { compareExchange } from "./exchange";
 import { isFrozen } from "./frozen";
 import { linkPage } from "./link";
 import { makeTdpRoom, noFrameText } from "./make-room";
-import { newChild, retirePage } from "./pages";
+import { newChild } from "./pages";
 import { splitLeaf } from "./split";
 
 /**
@@ -66,7 +66,7 @@ function descend(
       ? splitLeaf(state, sptep, lo, hi, child)
       : linkPage(state, sptep, lo, hi, child);
     if (!linked) {
-      retirePage(state, child);
+      state.release(child);
       return lost(state, sptep);
     }
     if (fault.hugePageDisallowed) accountNxHugePage(state, child, fault.reqLevel >= page.level);

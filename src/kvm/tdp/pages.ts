@@ -31,7 +31,7 @@ export function newChild(
   return page;
 }
 
-/** Frees a page that was never linked, or no longer is, once no lockless walker can be in it. */
+/** Frees a page that is linked no more once no lockless walker can be in it. One that never was is released at once. */
 export function retirePage(state: MmuState, page: ShadowPage): void {
   reachPoint(state, "Z1");
   state.grace.retire(() => {

@@ -8,7 +8,7 @@ import { PAGES_STAT } from "../mmu/stats";
 import { exchange } from "./exchange";
 import type { TdpIterator } from "./iterator";
 import { linkPage } from "./link";
-import { newChild, retirePage } from "./pages";
+import { newChild } from "./pages";
 import { visitRoots } from "./roots";
 import { visitRange } from "./visit";
 
@@ -92,7 +92,7 @@ function splitAt(state: MmuState, iter: TdpIterator): boolean {
     announceSplit(state, iter.page, sptep, lo, hi, ERRNO.noMemory);
     return false;
   }
-  if (!splitLeaf(state, sptep, lo, hi, child)) retirePage(state, child);
+  if (!splitLeaf(state, sptep, lo, hi, child)) state.release(child);
   iter.reread();
   return true;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { performHostAction } from "../../../src/host";
 import { MANUAL_PROTECT } from "../../../src/kvm";
 import { tdpClearDirtyMask, tdpClearDirtySlot } from "../../../src/kvm/tdp/clear-dirty";
-import { gfn } from "../../../src/x86";
+import { gfn, hva } from "../../../src/x86";
 import { TdpGuest, type TdpOptions } from "./tdp-guest";
 
 const HVA = 0x7f0000000000;
@@ -135,6 +135,23 @@ describe("dirty tracking in the TDP MMU", () => {
     assert.equal(g.vm.stats.pages_2m, 3);
     log(g, true);
     assert.deepEqual([g.vm.stats.pages_2m, g.vm.stats.pages_4k], [0, 3 * 512]);
+  });
+
+  it("eager splitting that another actor overtakes begins again, with the frame it had", () => {
+    const g = new TdpGuest({ ...HUGE, mmuPages: 4, knobs: { eagerPageSplit: true } });
+    g.touch(0x203000, "write");
+    let once = true;
+    g.trace.on("point", ({ fields }) => {
+      if (fields.point !== "P5" || !once) return;
+      once = false;
+      const start = g.vm.slots[0]!.hvaOf(gfn(0x200));
+      assert.ok(g.process.notifiers.clearYoung({ start, end: hva(start + 4096) }));
+    });
+    g.log.length = 0;
+    log(g, true);
+    const tries = g.events(["kvm_mmu_split_huge_page"]).map((line) => line.split(" ").at(-1));
+    assert.deepEqual(tries, ["-16", "0"]);
+    assert.deepEqual([g.vm.stats.pages_2m, g.vm.stats.pages_4k], [0, 512]);
   });
 
   it("eager splitting that finds no frame leaves the large leaf", () => {
