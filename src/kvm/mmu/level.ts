@@ -1,19 +1,18 @@
 import { type Gfn, gfn, hva, pagesPerLevel } from "../../x86";
 import type { MemorySlot } from "../memslots";
-import { type Fault, NOSLOT_PFN } from "./fault-state";
+import type { Fault } from "./fault-state";
 import { lpageCount } from "./lpage";
 import type { MmuState } from "./state";
 
 /**
  * Chooses the size of the mapping (mmu.rst, "Large pages"): no larger than the guest's page, the
- * host's, and what the tables inside the frame and the shape of the slot allow. Rounds the pfn.
+ * host's, and what the tables inside the frame and the shape of the slot allow; 4K, as the fault begins,
+ * where nothing larger is asked about. Rounds the pfn.
  */
 export function adjustLevel(state: MmuState, fault: Fault): void {
-  fault.goalLevel = 1;
-  fault.reqLevel = 1;
   fault.hugePageDisallowed = fault.fetch && state.knobs.nxHugePages;
   const { slot } = fault;
-  if (fault.maxLevel === 1 || !slot || fault.pfn === NOSLOT_PFN || slot.logsDirty) return;
+  if (!slot || fault.maxLevel === 1 || slot.logsDirty) return;
   fault.reqLevel = maxMappingLevel(state, slot, fault.gfn, fault.maxLevel);
   if (fault.hugePageDisallowed) return;
   fault.goalLevel = fault.reqLevel;

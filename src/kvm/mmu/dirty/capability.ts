@@ -29,7 +29,7 @@ export function enableDirtyRing(state: MmuState, bytes: number): Refusal | undef
   const unknown = notInEra(state, "KVM_CAP_DIRTY_LOG_RING", "5.11");
   if (unknown) return unknown;
   const said = `a dirty ring of ${bytes} bytes`;
-  if (bytes <= 0 || !Number.isInteger(Math.log2(bytes)))
+  if (!Number.isInteger(Math.log2(bytes)))
     return refuse("EINVAL", `${said}: the size must be a power of two`);
   const entries = bytes / RING_ENTRY_BYTES;
   const least = Math.max(4096, RING_ENTRY_BYTES * reservedEntries(state.pml));
