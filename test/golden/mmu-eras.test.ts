@@ -5,6 +5,7 @@ import { CR0, CR4, gfn } from "../../src/x86";
 import { checked } from "../kvm/checked";
 import { flatGuest } from "../kvm/flat-guest";
 import { Guest } from "../kvm/guest";
+import { HUGE, hugeGuest } from "../kvm/huge-guest";
 import { firstGuest, sp, touchedGuest } from "../kvm/tables";
 
 /** Flag sets of the golden traces (reference 5.0) as the older kernels write them. */
@@ -423,6 +424,17 @@ describe("limits of the older eras", () => {
     blind.vm.pagesOf(gfn(4))[0]!.slotBitmap = 0;
     blind.setSlot(0, 0, 0x1000, GUEST_HVA, 1);
     assert.equal(blind.spte(sp(3, 5)) & 2n, 2n);
+  });
+
+  it("F-071 of a directory with large leaves those go when logging begins, and its tables stay", () => {
+    const g = hugeGuest({ ...checked, profile: OF_2012 });
+    g.read(3, 0x5000);
+    g.read(3, 0x200000);
+    assert.deepEqual([g.vm.stats.pages_4k, g.vm.stats.pages_2m], [1, 1]);
+    const table = g.spte(sp(2));
+    g.setSlot(0, 0, 0x1000, GUEST_HVA, 1);
+    assert.deepEqual([g.spte(sp(2)), g.spte(HUGE)], [table, 0n]);
+    assert.deepEqual([g.vm.stats.pages_4k, g.vm.stats.pages_2m], [1, 0]);
   });
 
   it("F-163 F-158 there are 32 slots in one address space, none read-only", () => {
