@@ -38,12 +38,12 @@ const EPT_WITHOUT_AD = eptFormat(4, false);
 /** Bytes of an entry of the guest table that `page` shadows. */
 export const gpteBytes = (page: ShadowPage): 4 | 8 => (page.role & ROLE.has4ByteGpte ? 4 : 8);
 
-/** The format in which the table that `page` shadows was read; of EPT with five levels all but the number of them. */
+/** The format in which the table that `page` shadows was read, but for the number of levels: it does not matter to one table. */
 export function gpteFormat(page: ShadowPage): Format {
   if (page.gpteExt & EXT.ept) return page.role & ROLE.adDisabled ? EPT_WITHOUT_AD : EPT;
   if (gpteBytes(page) === 4) return twoLevelFormat((page.gpteExt & EXT.cr4Pse) !== 0);
   if ((page.gpteExt & EXT.eferLma) === 0) return paeFormat();
-  return longFormat(page.level === 5 ? 5 : 4);
+  return longFormat(5);
 }
 
 /**
