@@ -1,6 +1,6 @@
 // `npm run mutants`: changes one place of src/kvm/mmu and src/kvm/tdp at a time and asks whether the tests,
 // and after them the fuzzer, notice. What nobody notices is printed with its line: to be killed by a test,
-// or, where the change makes no difference, explained in scripts/harmless-mutants.mjs.
+// or, where the change makes no difference, explained in scripts/mutants/harmless.mjs.
 //   node scripts/mutants.mjs [--seed N] [--count N] [--jobs N] [--fuzz-seed N] [--fuzz-steps N]
 //     [--under src/kvm/mmu,…] [--class rmap,count,flush] [--only ID,ID…] [--trusted] [--list]
 // --class: every mutant that forgets such a thing, instead of a sample. A mutant keeps its id, and its place
