@@ -8,7 +8,7 @@ interface Seen {
   obsolete: boolean;
 }
 
-const NONE: readonly number[] = [];
+const NONE: Iterable<number> = [];
 
 /**
  * Which entries may have become wrong since the last check: those that were stored, and all of a page that
@@ -17,7 +17,7 @@ const NONE: readonly number[] = [];
  */
 export class ChangedEntries {
   private readonly seen = new WeakMap<ShadowPage, Seen>();
-  private readonly stored = new Map<ShadowPage, number[]>();
+  private readonly stored = new Map<ShadowPage, Set<number>>();
 
   constructor(private readonly state: MmuState) {
     state.writeLog ??= [];
@@ -33,13 +33,13 @@ export class ChangedEntries {
       if (!page) continue;
       const entries = stored.get(page);
       const index = sptep - page.base;
-      if (!entries) stored.set(page, [index]);
-      else if (!entries.includes(index)) entries.push(index);
+      if (entries) entries.add(index);
+      else stored.set(page, new Set([index]));
     }
   }
 
   /** Indices of the entries to be looked at; undefined for all. Remembers how the page is now. */
-  of(page: ShadowPage): readonly number[] | undefined {
+  of(page: ShadowPage): Iterable<number> | undefined {
     const { role, unsync } = page;
     const obsolete = this.state.isObsolete(page);
     const before = this.seen.get(page);

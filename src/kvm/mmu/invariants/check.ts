@@ -117,7 +117,7 @@ export class Checker {
 }
 
 /** The entries of a page to be looked at; undefined = all. */
-type EntriesOf = (page: ShadowPage) => readonly number[] | undefined;
+type EntriesOf = (page: ShadowPage) => Iterable<number> | undefined;
 
 function checkPages(state: MmuState, entriesOf: EntriesOf): string[] {
   const found: string[] = [];
