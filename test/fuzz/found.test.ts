@@ -196,6 +196,18 @@ describe("programs that the fuzzer found", () => {
       },
     ]);
   });
+  it("a page that was aged without A bits is still known to have been written", () => {
+    const access = { op: "access", vcpu: 0, kind: "write", cpl: 0, size: 8 } as const;
+    replay({ mmu: "ept", mode: "5-level", backing: "file", knobs: { eptad: false } }, [
+      { op: "cr3", vcpu: 0, value: 0x11000n },
+      { ...access, va: 0xff40000000011008n, value: 0x214007n },
+      { ...access, va: 0xff40000000214008n, value: 0x47067n },
+      { op: "access", vcpu: 0, kind: "fetch", cpl: 3, va: 0x10080003ff000n, size: 8 },
+      { ...access, va: 0xff40000000047000n, value: 1n },
+      { op: "age", how: "clear-flush", page: 0x47, pages: 1 },
+      { op: "host", action: "swap-out", page: 0x47 },
+    ]);
+  });
   it("a device above bit 48 has no mark of its own in EPT of 2012", () => {
     const write = { op: "access", vcpu: 0, kind: "write", cpl: 0, size: 8 } as const;
     replay({ mmu: "ept", era: "2012", hostPhysicalBits: 52, physicalBits: 52, tdpMmu: false }, [

@@ -3,8 +3,7 @@ import type { MemorySlot } from "../memslots";
 import type { Sptep } from "../mmu/spte";
 import { isYoungAt } from "../mmu/spte-write";
 import type { MmuState } from "../mmu/state";
-import { announceCleared } from "./changed-spte";
-import { exchange } from "./exchange";
+import { clearMark } from "./changed-spte";
 import { visitRoots } from "./roots";
 import { visitRange } from "./visit";
 
@@ -13,7 +12,7 @@ import { visitRange } from "./visit";
  * (kvm_tdp_mmu_age_gfn_range). No TLB is flushed: late news of use is no harm.
  */
 export const tdpAge = (state: MmuState, slot: MemorySlot, start: Gfn, end: Gfn): boolean =>
-  anyYoung(state, slot, start, end, (sptep) => clearMark(state, sptep));
+  anyYoung(state, slot, start, end, (sptep) => makeOld(state, sptep));
 
 /** The same look without a change (kvm_tdp_mmu_test_age_gfn). */
 export const tdpTestAge = (state: MmuState, slot: MemorySlot, start: Gfn, end: Gfn): boolean =>
@@ -40,13 +39,10 @@ function anyYoung(
 }
 
 /** Clears A, or where A bits are not used takes the rights away, so that the next use faults. */
-function clearMark(state: MmuState, sptep: Sptep): void {
-  const { words, format, replaced } = state;
-  const oldLo = words[2 * sptep]!;
-  const oldHi = words[2 * sptep + 1]!;
-  const byBit = format.usesAdBits(oldHi);
-  const lo = byBit ? oldLo & ~format.accessed : format.trackedLo(oldLo);
-  const hi = byBit ? oldHi : format.trackedHi(oldLo, oldHi);
-  exchange(state, sptep, lo, hi);
-  announceCleared(state, { sptep, oldLo: replaced.lo, oldHi: replaced.hi, lo, hi });
+function makeOld(state: MmuState, sptep: Sptep): void {
+  const { words, format } = state;
+  const lo = words[2 * sptep]!;
+  const hi = words[2 * sptep + 1]!;
+  if (format.usesAdBits(hi)) clearMark(state, sptep, lo & ~format.accessed, hi);
+  else clearMark(state, sptep, format.trackedLo(lo), format.trackedHi(lo, hi));
 }

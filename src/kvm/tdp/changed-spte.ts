@@ -84,10 +84,19 @@ function count(state: MmuState, level: number, by: 1 | -1): void {
 /** The parts of a change that are shown. */
 type Shown = Pick<Change, "sptep" | "oldLo" | "oldHi" | "lo" | "hi">;
 
-/** A leaf whose mark of use or of writing was cleared in place, with nothing else to be done for it. */
-export function announceCleared(state: MmuState, change: Shown): void {
-  announceChange(state, state.pageOf(change.sptep), change);
+/**
+ * Clears a leaf's mark of use or of writing in place, whatever else changes. Where it told that the page was
+ * written and no longer does, the host learns it. The caller flushes.
+ */
+export function clearMark(state: MmuState, sptep: Sptep, lo: number, hi: number): void {
+  const { format, replaced } = state;
+  exchange(state, sptep, lo, hi);
+  const change = { sptep, oldLo: replaced.lo, oldHi: replaced.hi, lo, hi };
+  announceChange(state, state.pageOf(sptep), change);
   announceUpdated(state, change);
+  const { oldLo, oldHi } = change;
+  if (format.isDirty(oldLo, oldHi) && !format.isDirty(lo, hi))
+    state.hostProcess.markUsed(pfn(sptePfn(oldLo, oldHi)), true);
 }
 
 function announceUpdated(state: MmuState, { sptep, oldLo, oldHi, lo, hi }: Shown): void {

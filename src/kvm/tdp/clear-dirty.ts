@@ -1,11 +1,10 @@
-import { type Gfn, gfn, pfn } from "../../x86";
+import { type Gfn, gfn } from "../../x86";
 import type { MemorySlot } from "../memslots";
 import { ROLE } from "../mmu/role";
 import type { ShadowPage } from "../mmu/shadow-page";
-import { type Sptep, sptePfn, WRITABLE } from "../mmu/spte";
+import { WRITABLE } from "../mmu/spte";
 import type { MmuState } from "../mmu/state";
-import { announceCleared } from "./changed-spte";
-import { exchange } from "./exchange";
+import { clearMark } from "./changed-spte";
 import { visitRoots } from "./roots";
 import { setTdpSpteShared } from "./set-spte";
 import { visitRange } from "./visit";
@@ -73,20 +72,9 @@ export function tdpClearDirtyMask(
     visitRange(state, root, range, (iter) => {
       const wanted = iter.leaf && iter.level === 1 && (mask >>> (iter.gfn - first)) & 1;
       if (!wanted || !(iter.lo & bit)) return false;
-      clearBit(state, iter.sptep, bit);
+      clearMark(state, iter.sptep, iter.lo & ~bit, iter.hi);
       return false;
     });
     return false;
   });
-}
-
-/** Clears a bit atomically, whatever else changes. The host learns that the page was written. */
-function clearBit(state: MmuState, sptep: Sptep, bit: number): void {
-  const { words, format, replaced } = state;
-  const lo = words[2 * sptep]! & ~bit;
-  const hi = words[2 * sptep + 1]!;
-  exchange(state, sptep, lo, hi);
-  const { lo: oldLo, hi: oldHi } = replaced;
-  announceCleared(state, { sptep, oldLo, oldHi, lo, hi });
-  if (format.isDirty(oldLo, oldHi)) state.hostProcess.markUsed(pfn(sptePfn(oldLo, oldHi)), true);
 }

@@ -42,6 +42,17 @@ describe("ageing in the TDP MMU", () => {
     assert.equal(notifiers.testYoung(range(g, 9, 1)), true);
   });
 
+  it("F-062 F-153 without A bits W goes as well, and that the page was written is told to the host", () => {
+    const g = new TdpGuest({ knobs: { eptad: false } });
+    g.touch(0x9000, "read");
+    g.touch(0x9000, "write");
+    assert.equal(g.vcpu.mmu.stats.pf_taken, 1, "nobody but the leaf knows of the write");
+    const { start, end } = range(g, 9, 1);
+    assert.equal(g.process.page(start)?.dirty, false);
+    assert.equal(g.process.notifiers.clearYoung({ start, end }), true);
+    assert.equal(g.process.page(start)?.dirty, true);
+  });
+
   it("only the frames of the range are looked at", () => {
     const g = new TdpGuest();
     g.touch(0x9000, "write");
