@@ -55,6 +55,22 @@ const age: Generator = (scene) => [
   },
 ];
 
+/**
+ * A page is written through what a read mapped, so that its spte alone tells of it; the host forgets what
+ * was used, and takes the page. What was written must come back.
+ */
+const writeAged: Generator = (scene) => {
+  const { random } = scene;
+  const vcpu = scene.anyVcpu();
+  const page = random.pick([...POOL, ...DATA].filter((one) => one < SLOT_PAGES));
+  const write = scene.kernelStore(vcpu, page * 4096 + 8 * random.below(512), random.u64() & ~1n, 8);
+  const { value, ...read } = write;
+  const look: Step = { ...read, kind: "read" };
+  const evict: Step = { op: "host", action: "swap-out", page };
+  const aged: Step = { op: "age", how: random.pick(["clear", "clear-flush"]), page, pages: 1 };
+  return [evict, look, write, aged, ...(random.oneIn(2) ? [look] : []), evict, look];
+};
+
 /** Slot 1 goes, comes back elsewhere or read-only, moves, or starts and stops logging. */
 const changeSlot: Generator = (scene) => {
   const { random, world } = scene;
@@ -160,6 +176,7 @@ const restore: Generator = () => [{ op: "restore" }];
 export const HOST_MENU: readonly (readonly [Generator, number])[] = [
   [hostAction, 4],
   [age, 1],
+  [writeAged, 1],
   [mergeZeros, 0.7],
   [changeSlot, 1],
   [logFirstSlot, 0.8],
