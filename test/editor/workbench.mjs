@@ -38,14 +38,16 @@ export class Workbench {
   /** Chooses a row of the open quick pick by its accessible label. */
   async pick(matches, what) {
     const rows = this.page.locator(".quick-input-list .monaco-list-row");
-    const at = await expectSoon(async () => {
+    // Rows of the list before may still be there: then the one that was found is gone when it is clicked.
+    await expectSoon(async () => {
       const labels = await rows.evaluateAll((all) =>
         all.map((row) => row.getAttribute("aria-label") ?? ""),
       );
       const index = labels.findIndex(matches);
-      return index < 0 ? false : { index };
+      if (index < 0) return false;
+      await rows.nth(index).click({ timeout: 3000 });
+      return true;
     }, `the row "${what}"`);
-    await rows.nth(at.index).click();
   }
 
   /** Answers the input box with this title, the last that is asked. */
